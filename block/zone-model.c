@@ -1,0 +1,929 @@
+/*
+ * Zone model: the state machine of emulated zones
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The contract is in block/zone-model.h; the rules are those of VIRTIO 1.3,
+ * section 5.2.6 (zoned block devices).  Invariants between two calls:
+ *
+ *  - a limit that is set is never exceeded;
+ *  - the write pointer of an empty zone is at its start, that of an open zone
+ *    below its capacity, that of a closed zone strictly between the two;
+ *  - the implicitly open zones of a disk with a limit on open zones are in
+ *    one list, the least recently used first.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/host-utils.h"
+#include "qemu/madvise.h"
+#include "qemu/memalign.h"
+#include "block/zone-model.h"
+
+/* The sector every protocol has, and the largest block a Linux guest takes */
+#define MIN_GRANULARITY 512
+#define MAX_GRANULARITY (64 * 1024)
+
+/* Keeps the state of one disk below 400 MiB, and indexes below NO_ZONE */
+#define MAX_ZONES (1 << 24)
+
+/* End of the list of implicitly open zones */
+#define NO_ZONE UINT32_MAX
+
+typedef struct Zone {
+    int64_t wp;                 /* as BlockZoneDescriptor has it */
+    uint32_t in_flight;         /* writes begun and not ended */
+    uint32_t prev, next;        /* in the list of implicitly open zones */
+    uint8_t state;              /* BlockZoneState */
+} Zone;
+
+QEMU_BUILD_BUG_ON(sizeof(Zone) > 24);
+
+struct ZoneModel {
+    ZoneGeometry g;
+    uint32_t nr_zones;
+    int zone_shift;             /* log2 of the zone size, or -1 */
+    uint32_t nr_open;           /* implicitly and explicitly */
+    uint32_t nr_implicit;       /* those of them that may be closed at will */
+    uint32_t nr_active;         /* open and closed */
+    uint32_t nr_offline;
+    uint32_t lru_head, lru_tail;
+    uint64_t in_flight;         /* sum over all zones */
+    Zone zones[];
+};
+
+/* Whom to tell of changes */
+typedef struct Listener {
+    ZoneModelChangedFn *changed;
+    void *opaque;
+    BlockZoneOp op;
+} Listener;
+
+/*
+ * Geometry
+ */
+
+static bool check_range(const char *name, int64_t value, int64_t min,
+                        int64_t max, Error **errp)
+{
+    if (value < min || value > max) {
+        error_setg(errp, "%s must be between %" PRId64 " and %" PRId64
+                   ", not %" PRId64, name, min, max, value);
+        return false;
+    }
+    return true;
+}
+
+/* As check_range(), for multiples of the write granularity */
+static bool check_size(const ZoneGeometry *g, const ZoneGeometryNames *names,
+                       const char *name, int64_t value, int64_t min,
+                       int64_t max, Error **errp)
+{
+    if (value < min || value > max || value % g->write_granularity) {
+        error_setg(errp, "%s must be a multiple of %s (%" PRId64 ") between %"
+                   PRId64 " and %" PRId64 ", not %" PRId64, name,
+                   names->write_granularity, g->write_granularity, min, max,
+                   value);
+        return false;
+    }
+    return true;
+}
+
+static bool check_granularity(const char *name, int64_t value, Error **errp)
+{
+    if (value < MIN_GRANULARITY || value > MAX_GRANULARITY ||
+        (value & (value - 1))) {
+        error_setg(errp, "%s must be a power of two between %d and %d, not %"
+                   PRId64, name, MIN_GRANULARITY, MAX_GRANULARITY, value);
+        return false;
+    }
+    return true;
+}
+
+static int64_t geometry_nr_zones(const ZoneGeometry *g)
+{
+    return g->length / g->zone_size + !!(g->length % g->zone_size);
+}
+
+/* The smallest zones of which a disk needs no more than MAX_ZONES */
+static int64_t min_zone_size(const ZoneGeometry *g)
+{
+    int64_t bytes = (g->length - 1) / MAX_ZONES + 1;
+
+    return ROUND_UP(bytes, g->write_granularity);
+}
+
+static bool check_limits(const ZoneGeometry *g, const ZoneGeometryNames *names,
+                         Error **errp)
+{
+    int64_t nr_sequential = geometry_nr_zones(g) - g->conventional_zones;
+
+    if (!check_range(names->max_active_zones, g->max_active_zones, 0,
+                     nr_sequential, errp) ||
+        !check_range(names->max_open_zones, g->max_open_zones, 0,
+                     nr_sequential, errp)) {
+        return false;
+    }
+    if (g->max_active_zones && g->max_open_zones > g->max_active_zones) {
+        error_setg(errp, "%s must be between 0 and %s (%" PRId64 "), not %"
+                   PRId64, names->max_open_zones, names->max_active_zones,
+                   g->max_active_zones, g->max_open_zones);
+        return false;
+    }
+    return true;
+}
+
+/* Zones that only prefer to be written in order must never refuse a write */
+static bool check_host_aware(const ZoneGeometry *g,
+                             const ZoneGeometryNames *names, Error **errp)
+{
+    if (g->zone_capacity != g->zone_size) {
+        error_setg(errp, "%s must be %s (%" PRId64 ") on a host-aware disk, "
+                   "not %" PRId64, names->zone_capacity, names->zone_size,
+                   g->zone_size, g->zone_capacity);
+        return false;
+    }
+    if (g->max_active_zones) {
+        error_setg(errp, "%s must be 0 on a host-aware disk, not %" PRId64,
+                   names->max_active_zones, g->max_active_zones);
+        return false;
+    }
+    if (g->max_open_zones) {
+        error_setg(errp, "%s must be 0 on a host-aware disk, not %" PRId64,
+                   names->max_open_zones, g->max_open_zones);
+        return false;
+    }
+    return true;
+}
+
+bool zone_geometry_check(const ZoneGeometry *g, const ZoneGeometryNames *names,
+                         Error **errp)
+{
+    if (g->model != BLK_Z_HM && g->model != BLK_Z_HA) {
+        error_setg(errp, "A zoned disk must be host-managed or host-aware");
+        return false;
+    }
+    return check_granularity(names->write_granularity, g->write_granularity,
+                             errp) &&
+           check_size(g, names, names->length, g->length,
+                      g->write_granularity,
+                      ROUND_DOWN(INT64_MAX, g->write_granularity), errp) &&
+           check_size(g, names, names->zone_size, g->zone_size,
+                      min_zone_size(g), g->length, errp) &&
+           check_size(g, names, names->zone_capacity, g->zone_capacity,
+                      g->write_granularity, g->zone_size, errp) &&
+           check_range(names->conventional_zones, g->conventional_zones, 0,
+                       geometry_nr_zones(g) - 1, errp) &&
+           check_limits(g, names, errp) &&
+           (g->model == BLK_Z_HM || check_host_aware(g, names, errp));
+}
+
+static uint32_t zone_index(const ZoneModel *m, int64_t offset)
+{
+    /* Each write comes by here, and a division takes its time */
+    return m->zone_shift >= 0 ? offset >> m->zone_shift
+                              : offset / m->g.zone_size;
+}
+
+static int64_t zone_start(const ZoneModel *m, uint32_t i)
+{
+    return i * m->g.zone_size;
+}
+
+static int64_t zone_length(const ZoneModel *m, uint32_t i)
+{
+    return MIN(m->g.zone_size, m->g.length - zone_start(m, i));
+}
+
+static BlockZoneType zone_type(const ZoneModel *m, uint32_t i)
+{
+    if (i < m->g.conventional_zones) {
+        return BLK_ZT_CONV;
+    }
+    return m->g.model == BLK_Z_HM ? BLK_ZT_SWR : BLK_ZT_SWP;
+}
+
+/* The end of what can be written, which may lie before that of the zone */
+static int64_t zone_cap_end(const ZoneModel *m, uint32_t i)
+{
+    int64_t start = zone_start(m, i);
+    int64_t cap = zone_type(m, i) == BLK_ZT_CONV ? m->g.zone_size
+                                                 : m->g.zone_capacity;
+
+    return start + MIN(cap, m->g.length - start);
+}
+
+static bool range_inside(const ZoneModel *m, int64_t offset, int64_t bytes)
+{
+    return offset >= 0 && bytes >= 0 && bytes <= m->g.length &&
+           offset <= m->g.length - bytes;
+}
+
+static bool is_zone_start(const ZoneModel *m, int64_t offset)
+{
+    return range_inside(m, offset, 1) && offset % m->g.zone_size == 0;
+}
+
+static bool is_aligned(const ZoneModel *m, int64_t bytes)
+{
+    return (bytes & (m->g.write_granularity - 1)) == 0;
+}
+
+/*
+ * States and resources (VZ-63)
+ */
+
+static void lru_append(ZoneModel *m, uint32_t i)
+{
+    m->zones[i].prev = m->lru_tail;
+    m->zones[i].next = NO_ZONE;
+    if (m->lru_tail == NO_ZONE) {
+        m->lru_head = i;
+    } else {
+        m->zones[m->lru_tail].next = i;
+    }
+    m->lru_tail = i;
+}
+
+static void lru_remove(ZoneModel *m, uint32_t i)
+{
+    Zone *z = &m->zones[i];
+
+    if (z->prev == NO_ZONE) {
+        m->lru_head = z->next;
+    } else {
+        m->zones[z->prev].next = z->next;
+    }
+    if (z->next == NO_ZONE) {
+        m->lru_tail = z->prev;
+    } else {
+        m->zones[z->next].prev = z->prev;
+    }
+}
+
+/* Without a limit no zone is ever closed for another: spare the list */
+static bool needs_lru(const ZoneModel *m, BlockZoneState state)
+{
+    return state == BLK_ZS_IOPEN && m->g.max_open_zones;
+}
+
+static void take_resources(ZoneModel *m, uint32_t i)
+{
+    BlockZoneState state = m->zones[i].state;
+
+    m->nr_open += zone_state_is_open(state);
+    m->nr_implicit += state == BLK_ZS_IOPEN;
+    m->nr_active += zone_state_is_active(state);
+    m->nr_offline += state == BLK_ZS_OFFLINE;
+    if (needs_lru(m, state)) {
+        lru_append(m, i);
+    }
+}
+
+static void release_resources(ZoneModel *m, uint32_t i)
+{
+    BlockZoneState state = m->zones[i].state;
+
+    m->nr_open -= zone_state_is_open(state);
+    m->nr_implicit -= state == BLK_ZS_IOPEN;
+    m->nr_active -= zone_state_is_active(state);
+    m->nr_offline -= state == BLK_ZS_OFFLINE;
+    if (needs_lru(m, state)) {
+        lru_remove(m, i);
+    }
+}
+
+/*
+ * The only place where a zone's state changes.  A zone that stays or becomes
+ * implicitly open is then the most recently used one.
+ */
+static void set_state(ZoneModel *m, uint32_t i, BlockZoneState state)
+{
+    Zone *z = &m->zones[i];
+
+    release_resources(m, i);
+    z->state = state;
+    take_resources(m, i);
+
+    switch (state) {
+    case BLK_ZS_EMPTY:
+        z->wp = zone_start(m, i);
+        break;
+    case BLK_ZS_FULL:
+        z->wp = zone_start(m, i) + zone_length(m, i);
+        break;
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+        break;
+    case BLK_ZS_NOT_WP:
+    case BLK_ZS_RDONLY:
+    case BLK_ZS_OFFLINE:
+        z->wp = -1;
+        break;
+    }
+}
+
+/*
+ * Is there room for @open more open zones, if @evictable of today's may be
+ * closed for them, and for @active more active zones?  Closing a zone frees
+ * no active resource.  A lack of those is the error to tell (VZ-25).
+ */
+static int check_resources(const ZoneModel *m, uint32_t open,
+                           uint32_t evictable, uint32_t active)
+{
+    if (m->g.max_active_zones && active &&
+        (int64_t)m->nr_active + active > m->g.max_active_zones) {
+        return -EOVERFLOW;
+    }
+    if (m->g.max_open_zones && open &&
+        (int64_t)m->nr_open + open - evictable > m->g.max_open_zones) {
+        return -ETOOMANYREFS;
+    }
+    return 0;
+}
+
+static void fill_descriptor(const ZoneModel *m, uint32_t i,
+                            BlockZoneDescriptor *d)
+{
+    *d = (BlockZoneDescriptor) {
+        .start = zone_start(m, i),
+        .length = zone_length(m, i),
+        .cap = zone_cap_end(m, i) - zone_start(m, i),
+        .wp = m->zones[i].wp,
+        .type = zone_type(m, i),
+        .state = m->zones[i].state,
+    };
+}
+
+static void notify(const ZoneModel *m, uint32_t i, const Listener *listener)
+{
+    BlockZoneDescriptor d;
+
+    if (listener && listener->changed) {
+        fill_descriptor(m, i, &d);
+        listener->changed(listener->opaque, listener->op, &d);
+    }
+}
+
+static BlockZoneState closed_state(const ZoneModel *m, uint32_t i)
+{
+    return m->zones[i].wp == zone_start(m, i) ? BLK_ZS_EMPTY : BLK_ZS_CLOSED;
+}
+
+/*
+ * Close the zones that check_resources() counted on (VZ-43).  This comes
+ * after the zones that need the room were opened: an implicitly open one of
+ * them is then the last in the list, and cannot be picked.
+ */
+static void evict_excess(ZoneModel *m, const Listener *listener)
+{
+    while (m->g.max_open_zones && m->nr_open > m->g.max_open_zones) {
+        uint32_t victim = m->lru_head;
+
+        set_state(m, victim, closed_state(m, victim));
+        notify(m, victim, listener);
+    }
+}
+
+/*
+ * Life and reports
+ */
+
+ZoneModel *zone_model_new(const ZoneGeometry *g)
+{
+    int64_t nr_zones = geometry_nr_zones(g);
+    ZoneModel *m;
+    size_t size;
+    uint32_t i;
+
+    size = sizeof(*m) + nr_zones * sizeof(m->zones[0]);
+    m = qemu_try_memalign(QEMU_VMALLOC_ALIGN, size);
+    if (!m) {
+        return NULL;
+    }
+    /*
+     * Requests to random zones of a disk with a million of them would
+     * otherwise spend a third of their time on missing page table entries.
+     */
+    qemu_madvise(m, size, QEMU_MADV_HUGEPAGE);
+    *m = (ZoneModel) {
+        .g = *g,
+        .nr_zones = nr_zones,
+        .zone_shift = is_power_of_2(g->zone_size) ? ctz64(g->zone_size) : -1,
+        .lru_head = NO_ZONE,
+        .lru_tail = NO_ZONE,
+    };
+    for (i = 0; i < nr_zones; i++) {
+        bool conventional = zone_type(m, i) == BLK_ZT_CONV;
+
+        m->zones[i] = (Zone) {
+            .wp = conventional ? -1 : zone_start(m, i),
+            .state = conventional ? BLK_ZS_NOT_WP : BLK_ZS_EMPTY,
+        };
+    }
+    return m;
+}
+
+void zone_model_free(ZoneModel *m)
+{
+    qemu_vfree(m);
+}
+
+const ZoneGeometry *zone_model_geometry(const ZoneModel *m)
+{
+    return &m->g;
+}
+
+uint32_t zone_model_nr_zones(const ZoneModel *m)
+{
+    return m->nr_zones;
+}
+
+unsigned int zone_model_report(const ZoneModel *m, int64_t offset,
+                               unsigned int nr_zones,
+                               BlockZoneDescriptor *zones)
+{
+    uint32_t first;
+    unsigned int i, n;
+
+    if (!range_inside(m, offset, 1)) {
+        return 0;
+    }
+    first = zone_index(m, offset);
+    n = MIN(nr_zones, m->nr_zones - first);
+    for (i = 0; i < n; i++) {
+        fill_descriptor(m, first + i, &zones[i]);
+    }
+    return n;
+}
+
+/*
+ * Reads and writes
+ */
+
+int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes)
+{
+    uint32_t i, last;
+
+    if (!range_inside(m, offset, bytes)) {
+        return -EINVAL;
+    }
+    if (bytes == 0 || m->nr_offline == 0) {
+        return 0;
+    }
+    last = zone_index(m, offset + bytes - 1);
+    for (i = zone_index(m, offset); i <= last; i++) {
+        if (m->zones[i].state == BLK_ZS_OFFLINE) {
+            return -ENXIO;
+        }
+    }
+    return 0;
+}
+
+static void add_in_flight(ZoneModel *m, uint32_t first, uint32_t last)
+{
+    uint32_t i;
+
+    for (i = first; i <= last; i++) {
+        m->zones[i].in_flight++;
+        m->in_flight++;
+    }
+}
+
+static int check_writable(const ZoneModel *m, uint32_t i)
+{
+    switch (m->zones[i].state) {
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    default:
+        return 0;
+    }
+}
+
+/* Open a zone on behalf of a write, unless it is open (VZ-42) */
+static int open_implicitly(ZoneModel *m, uint32_t i)
+{
+    BlockZoneState state = m->zones[i].state;
+    int ret;
+
+    /* Most writes: there is nothing to open, and nothing to put in order */
+    if (state == BLK_ZS_EOPEN ||
+        (state == BLK_ZS_IOPEN &&
+         (!m->g.max_open_zones || m->lru_tail == i))) {
+        return 0;
+    }
+
+    ret = check_resources(m, !zone_state_is_open(state), m->nr_implicit,
+                          !zone_state_is_active(state));
+    if (ret < 0) {
+        return ret;
+    }
+    set_state(m, i, BLK_ZS_IOPEN);
+    evict_excess(m, NULL);
+    return 0;
+}
+
+/* Move the write pointer of an open zone (VZ-46) */
+static void advance(ZoneModel *m, uint32_t i, int64_t wp, int64_t cap_end)
+{
+    if (wp == cap_end) {
+        set_state(m, i, BLK_ZS_FULL);
+    } else {
+        m->zones[i].wp = wp;
+    }
+}
+
+/* A write that starts in a zone that must be written in order */
+static int begin_sequential(ZoneModel *m, uint32_t i, int64_t offset,
+                            int64_t bytes)
+{
+    int64_t cap_end = zone_cap_end(m, i);
+    int ret = check_writable(m, i);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (m->zones[i].state == BLK_ZS_FULL) {
+        return -EFBIG;
+    }
+    if (bytes > cap_end - offset) {
+        return -ERANGE;
+    }
+    if (offset != m->zones[i].wp) {
+        return -ESPIPE;
+    }
+    ret = open_implicitly(m, i);
+    if (ret < 0) {
+        return ret;
+    }
+    advance(m, i, offset + bytes, cap_end);
+    add_in_flight(m, i, i);
+    return 0;
+}
+
+/* One zone's share of a write that may go anywhere and ends at @end */
+static void advance_random(ZoneModel *m, uint32_t i, int64_t end)
+{
+    if (zone_type(m, i) == BLK_ZT_CONV || m->zones[i].state == BLK_ZS_FULL) {
+        return;
+    }
+    /* Cannot fail: a host-aware disk has no limits */
+    open_implicitly(m, i);
+    advance(m, i, MAX(m->zones[i].wp, MIN(end, zone_cap_end(m, i))),
+            zone_cap_end(m, i));
+}
+
+/* A write that starts in a zone that can be written at random */
+static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
+                        int64_t end)
+{
+    uint32_t i;
+    int ret;
+
+    for (i = first; i <= last; i++) {
+        if (zone_type(m, i) == BLK_ZT_SWR) {
+            return -ERANGE;
+        }
+        ret = check_writable(m, i);
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    for (i = first; i <= last; i++) {
+        advance_random(m, i, end);
+    }
+    add_in_flight(m, first, last);
+    return 0;
+}
+
+int zone_model_begin_write(ZoneModel *m, int64_t offset, int64_t bytes)
+{
+    uint32_t first, last;
+
+    if (bytes == 0) {
+        return 0;
+    }
+    if (!range_inside(m, offset, bytes)) {
+        return -EINVAL;
+    }
+    first = zone_index(m, offset);
+    if (zone_type(m, first) == BLK_ZT_SWR) {
+        return is_aligned(m, offset | bytes)
+            ? begin_sequential(m, first, offset, bytes) : -EINVAL;
+    }
+    last = zone_index(m, offset + bytes - 1);
+    /* The granularity is that of sequential zones only (VZ-15) */
+    if (zone_type(m, last) != BLK_ZT_CONV && !is_aligned(m, offset | bytes)) {
+        return -EINVAL;
+    }
+    return begin_random(m, first, last, offset + bytes);
+}
+
+int zone_model_begin_append(ZoneModel *m, int64_t *offset, int64_t bytes)
+{
+    int64_t wp;
+    uint32_t i;
+    int ret;
+
+    if (!is_zone_start(m, *offset) || bytes < 0 || !is_aligned(m, bytes)) {
+        return -EINVAL;
+    }
+    i = zone_index(m, *offset);
+    if (zone_type(m, i) != BLK_ZT_SWR) {
+        return -EINVAL;
+    }
+    if (bytes == 0) {
+        return 0;
+    }
+
+    wp = m->zones[i].wp;
+    ret = begin_sequential(m, i, wp, bytes);
+    if (ret == 0) {
+        *offset = wp;
+    }
+    return ret;
+}
+
+/* What a zone becomes that a failed write had filled */
+static BlockZoneState unfilled_state(const ZoneModel *m, bool nothing_written)
+{
+    if (check_resources(m, 1, 0, 1) == 0) {
+        return BLK_ZS_IOPEN;
+    }
+    if (nothing_written) {
+        return BLK_ZS_EMPTY;
+    }
+    if (check_resources(m, 0, 0, 1) == 0) {
+        return BLK_ZS_CLOSED;
+    }
+    return BLK_ZS_FULL;
+}
+
+/*
+ * Undo begin_sequential(), unless something was admitted behind it.  The
+ * resources that a filled zone gave back may be in use elsewhere by now.
+ */
+static void roll_back(ZoneModel *m, uint32_t i, int64_t offset, int64_t end)
+{
+    BlockZoneState state = m->zones[i].state;
+    bool nothing_written = offset == zone_start(m, i);
+
+    if (state == BLK_ZS_FULL && end == zone_cap_end(m, i)) {
+        state = unfilled_state(m, nothing_written);
+    } else if (!zone_state_is_active(state) || m->zones[i].wp != end) {
+        return;
+    } else if (state == BLK_ZS_CLOSED && nothing_written) {
+        state = BLK_ZS_EMPTY;
+    }
+    m->zones[i].wp = offset;
+    set_state(m, i, state);
+}
+
+void zone_model_end_write(ZoneModel *m, int64_t offset, int64_t bytes,
+                          int ret)
+{
+    uint32_t i, first, last;
+
+    if (bytes == 0) {
+        return;
+    }
+    first = zone_index(m, offset);
+    /* A write to such a zone was admitted to this one alone */
+    last = zone_type(m, first) == BLK_ZT_SWR
+        ? first : zone_index(m, offset + bytes - 1);
+    for (i = first; i <= last; i++) {
+        m->zones[i].in_flight--;
+        m->in_flight--;
+    }
+    if (ret < 0 && zone_type(m, first) == BLK_ZT_SWR) {
+        roll_back(m, first, offset, offset + bytes);
+    }
+}
+
+bool zone_model_in_flight(const ZoneModel *m, int64_t offset, int64_t len)
+{
+    uint32_t i, last;
+
+    if (m->in_flight == 0 || len == 0 || !range_inside(m, offset, len)) {
+        return false;
+    }
+    if (len == m->g.length) {
+        return true;
+    }
+    last = zone_index(m, offset + len - 1);
+    for (i = zone_index(m, offset); i <= last; i++) {
+        if (m->zones[i].in_flight) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * Zone operations: each function tells the state that a zone moves to, or
+ * why it does not move
+ */
+
+static int open_zone(const ZoneModel *m, uint32_t i)
+{
+    switch (m->zones[i].state) {
+    case BLK_ZS_EMPTY:
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+        return BLK_ZS_EOPEN;
+    case BLK_ZS_FULL:
+        return -EPERM;
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int close_zone(const ZoneModel *m, uint32_t i)
+{
+    switch (m->zones[i].state) {
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+        return closed_state(m, i);
+    case BLK_ZS_EMPTY:
+    case BLK_ZS_FULL:
+        return -EPERM;
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int finish_zone(const ZoneModel *m, uint32_t i)
+{
+    switch (m->zones[i].state) {
+    case BLK_ZS_EMPTY:
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+    case BLK_ZS_FULL:
+        return BLK_ZS_FULL;
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int reset_zone(const ZoneModel *m, uint32_t i)
+{
+    switch (m->zones[i].state) {
+    case BLK_ZS_EMPTY:
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+    case BLK_ZS_FULL:
+        return BLK_ZS_EMPTY;
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    default:
+        return -EINVAL;
+    }
+}
+
+static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
+{
+    switch (op) {
+    case BLK_ZO_OPEN:
+        return open_zone(m, i);
+    case BLK_ZO_CLOSE:
+        return close_zone(m, i);
+    case BLK_ZO_FINISH:
+        return finish_zone(m, i);
+    case BLK_ZO_RESET:
+        return reset_zone(m, i);
+    }
+    return -EINVAL;
+}
+
+/* Can all zones from @first to @last make the transition? */
+static int check_mgmt(const ZoneModel *m, BlockZoneOp op, uint32_t first,
+                      uint32_t last, bool all)
+{
+    uint32_t open = 0, active = 0, evictable = m->nr_implicit;
+    uint32_t i;
+
+    for (i = first; i <= last; i++) {
+        BlockZoneState old = m->zones[i].state;
+        int new;
+
+        if (all && !block_zone_op_concerns(op, old)) {
+            continue;
+        }
+        new = next_state(m, op, i);
+        if (new < 0) {
+            return new;
+        }
+        open += !zone_state_is_open(old) && zone_state_is_open(new);
+        active += !zone_state_is_active(old) && zone_state_is_active(new);
+        evictable -= old == BLK_ZS_IOPEN;
+    }
+    return check_resources(m, open, evictable, active);
+}
+
+int zone_model_mgmt(ZoneModel *m, BlockZoneOp op, int64_t offset, int64_t len,
+                    ZoneModelChangedFn *changed, void *opaque)
+{
+    Listener listener = { .changed = changed, .opaque = opaque, .op = op };
+    bool all = len == m->g.length && m->nr_zones > 1;
+    uint32_t i, first, last;
+    int ret;
+
+    if (len <= 0 || !range_inside(m, offset, len) ||
+        offset % m->g.zone_size ||
+        (len % m->g.zone_size && offset + len != m->g.length)) {
+        return -EINVAL;
+    }
+    first = zone_index(m, offset);
+    last = zone_index(m, offset + len - 1);
+
+    ret = check_mgmt(m, op, first, last, all);
+    if (ret < 0) {
+        return ret;
+    }
+    for (i = first; i <= last; i++) {
+        BlockZoneState old = m->zones[i].state;
+
+        if (all && !block_zone_op_concerns(op, old)) {
+            continue;
+        }
+        set_state(m, i, next_state(m, op, i));
+        if (m->zones[i].state != old) {
+            notify(m, i, &listener);
+        }
+    }
+    evict_excess(m, &listener);
+    return 0;
+}
+
+/* May a zone in @state have its write pointer at @wp? */
+static bool wp_is_valid(const ZoneModel *m, uint32_t i, BlockZoneState state,
+                        int64_t wp)
+{
+    int64_t start = zone_start(m, i);
+
+    switch (state) {
+    case BLK_ZS_EMPTY:
+        return wp == start;
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+        return wp >= start && wp < zone_cap_end(m, i) && is_aligned(m, wp);
+    case BLK_ZS_CLOSED:
+        return wp > start && wp < zone_cap_end(m, i) && is_aligned(m, wp);
+    case BLK_ZS_RDONLY:
+    case BLK_ZS_FULL:
+    case BLK_ZS_OFFLINE:
+        return true;
+    case BLK_ZS_NOT_WP:
+        break;
+    }
+    return false;
+}
+
+int zone_model_set_zone(ZoneModel *m, int64_t offset, BlockZoneState state,
+                        int64_t wp)
+{
+    BlockZoneState old;
+    uint32_t i;
+    int ret;
+
+    if (!is_zone_start(m, offset)) {
+        return -EINVAL;
+    }
+    i = zone_index(m, offset);
+    if (zone_type(m, i) == BLK_ZT_CONV || !wp_is_valid(m, i, state, wp)) {
+        return -EINVAL;
+    }
+    old = m->zones[i].state;
+    ret = check_resources(m,
+                          zone_state_is_open(state) &&
+                          !zone_state_is_open(old), 0,
+                          zone_state_is_active(state) &&
+                          !zone_state_is_active(old));
+    if (ret < 0) {
+        return ret;
+    }
+    m->zones[i].wp = wp;
+    set_state(m, i, state);
+    return 0;
+}
