@@ -1,0 +1,276 @@
+/*
+ * Zone requests to block backends
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "block/block_int.h"
+#include "block/zoned-int.h"
+#include "sysemu/block-backend.h"
+#include "sysemu/replay.h"
+#include "trace.h"
+
+static const BlockZoneLimits not_zoned = { .model = BLK_Z_NONE };
+
+const BlockZoneLimits *blk_zone_limits(BlockBackend *blk)
+{
+    BlockDriverState *bs = blk_bs(blk);
+
+    return bs ? bdrv_zone_limits(bs) : &not_zoned;
+}
+
+bool blk_is_zoned(BlockBackend *blk)
+{
+    return blk_zone_limits(blk)->model != BLK_Z_NONE;
+}
+
+bool blk_zoned_check_plain(BlockBackend *blk, Error **errp)
+{
+    if (blk_zone_limits(blk)->model != BLK_Z_HM) {
+        return true;
+    }
+    error_setg(errp, "Host-managed zoned node '%s' needs a device or an export "
+               "that supports zones, such as virtio-blk",
+               bdrv_get_node_name(blk_bs(blk)));
+    return false;
+}
+
+/*
+ * The requests themselves, between one pair of blk_inc_in_flight() and
+ * blk_dec_in_flight().  The graph may change while they wait to begin.
+ */
+
+static int coroutine_fn blk_co_do_zone_report(BlockBackend *blk,
+                                              int64_t offset,
+                                              unsigned int *nr_zones,
+                                              BlockZoneDescriptor *zones)
+{
+    blk_wait_while_drained(blk);
+    trace_blk_co_zone_report(blk, blk_bs(blk), offset, *nr_zones);
+    if (!blk_is_available(blk)) {
+        return -ENOMEDIUM;
+    }
+    return bdrv_co_zone_report(blk_bs(blk), offset, nr_zones, zones);
+}
+
+static int coroutine_fn blk_co_do_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                                            int64_t offset, int64_t len)
+{
+    blk_wait_while_drained(blk);
+    trace_blk_co_zone_mgmt(blk, blk_bs(blk), op, offset, len);
+    if (!blk_is_available(blk)) {
+        return -ENOMEDIUM;
+    }
+    return bdrv_co_zone_mgmt(blk_root_child(blk), op, offset, len);
+}
+
+static int coroutine_fn blk_co_do_zone_append(BlockBackend *blk,
+                                              int64_t *offset,
+                                              QEMUIOVector *qiov,
+                                              BdrvRequestFlags flags)
+{
+    BlockDriverState *bs;
+    int ret;
+
+    blk_wait_while_drained(blk);
+
+    bs = blk_bs(blk);
+    trace_blk_co_zone_append(blk, bs, *offset, qiov->size, flags);
+    if (!blk_is_available(blk)) {
+        return -ENOMEDIUM;
+    }
+
+    bdrv_inc_in_flight(bs);
+    blk_co_throttle_write(blk, qiov->size);
+    if (!blk_enable_write_cache(blk)) {
+        flags |= BDRV_REQ_FUA;
+    }
+    ret = bdrv_co_zone_append(blk_root_child(blk), offset, qiov, flags);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}
+
+int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
+                                    unsigned int *nr_zones,
+                                    BlockZoneDescriptor *zones)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_report(blk, offset, nr_zones, zones);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
+int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                                  int64_t offset, int64_t len)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_mgmt(blk, op, offset, len);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
+int coroutine_fn blk_co_zone_append(BlockBackend *blk, int64_t *offset,
+                                    QEMUIOVector *qiov,
+                                    BdrvRequestFlags flags)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_append(blk, offset, qiov, flags);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
+typedef struct BlkZoneAIOCB {
+    BlockAIOCB common;
+    BlockBackend *blk;
+    int64_t offset;
+    union {
+        struct {
+            unsigned int *nr_zones;
+            BlockZoneDescriptor *zones;
+        } report;
+        struct {
+            BlockZoneOp op;
+            int64_t len;
+        } mgmt;
+        struct {
+            int64_t *offset;
+            QEMUIOVector *qiov;
+            BdrvRequestFlags flags;
+        } append;
+    };
+    int ret;
+    bool done;
+    bool has_returned;
+} BlkZoneAIOCB;
+
+static AioContext *blk_zone_aiocb_get_aio_context(BlockAIOCB *acb_)
+{
+    BlkZoneAIOCB *acb = container_of(acb_, BlkZoneAIOCB, common);
+
+    return blk_get_aio_context(acb->blk);
+}
+
+static const AIOCBInfo blk_zone_aiocb_info = {
+    .aiocb_size         = sizeof(BlkZoneAIOCB),
+    .get_aio_context    = blk_zone_aiocb_get_aio_context,
+};
+
+static void blk_zone_aio_complete(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    acb->common.cb(acb->common.opaque, acb->ret);
+    blk_dec_in_flight(acb->blk);
+    qemu_aio_unref(acb);
+}
+
+/* The callback is never called before the function that got it has returned */
+static void blk_zone_aio_done(BlkZoneAIOCB *acb, int ret)
+{
+    acb->ret = ret;
+    acb->done = true;
+    if (acb->has_returned) {
+        blk_zone_aio_complete(acb);
+    }
+}
+
+static BlkZoneAIOCB *blk_zone_aio_new(BlockBackend *blk, int64_t offset,
+                                      BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb;
+
+    blk_inc_in_flight(blk);
+    acb = blk_aio_get(&blk_zone_aiocb_info, blk, cb, opaque);
+    acb->blk = blk;
+    acb->offset = offset;
+    acb->done = false;
+    acb->has_returned = false;
+    return acb;
+}
+
+static BlockAIOCB *blk_zone_aio_start(BlkZoneAIOCB *acb, CoroutineEntry *entry)
+{
+    bdrv_coroutine_enter(blk_bs(acb->blk), qemu_coroutine_create(entry, acb));
+
+    acb->has_returned = true;
+    if (acb->done) {
+        replay_bh_schedule_oneshot_event(blk_get_aio_context(acb->blk),
+                                         blk_zone_aio_complete, acb);
+    }
+    return &acb->common;
+}
+
+static void coroutine_fn blk_aio_zone_report_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_report(acb->blk, acb->offset,
+                                                 acb->report.nr_zones,
+                                                 acb->report.zones));
+}
+
+static void coroutine_fn blk_aio_zone_mgmt_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_mgmt(acb->blk, acb->mgmt.op,
+                                               acb->offset, acb->mgmt.len));
+}
+
+static void coroutine_fn blk_aio_zone_append_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_append(acb->blk, acb->append.offset,
+                                                 acb->append.qiov,
+                                                 acb->append.flags));
+}
+
+BlockAIOCB *blk_aio_zone_report(BlockBackend *blk, int64_t offset,
+                                unsigned int *nr_zones,
+                                BlockZoneDescriptor *zones,
+                                BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, offset, cb, opaque);
+    IO_CODE();
+
+    acb->report.nr_zones = nr_zones;
+    acb->report.zones = zones;
+    return blk_zone_aio_start(acb, blk_aio_zone_report_entry);
+}
+
+BlockAIOCB *blk_aio_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                              int64_t offset, int64_t len,
+                              BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, offset, cb, opaque);
+    IO_CODE();
+
+    acb->mgmt.op = op;
+    acb->mgmt.len = len;
+    return blk_zone_aio_start(acb, blk_aio_zone_mgmt_entry);
+}
+
+BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,
+                                QEMUIOVector *qiov, BdrvRequestFlags flags,
+                                BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, *offset, cb, opaque);
+    IO_CODE();
+
+    acb->append.offset = offset;
+    acb->append.qiov = qiov;
+    acb->append.flags = flags;
+    return blk_zone_aio_start(acb, blk_aio_zone_append_entry);
+}

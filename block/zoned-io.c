@@ -1,0 +1,272 @@
+/*
+ * Zone requests to block nodes
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Everything that can be told from a node's limits is checked here, once,
+ * before a driver is called.  What depends on a zone's type or state is for
+ * the backend to say: it holds them.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "block/block_int.h"
+#include "block/zoned-int.h"
+#include "trace.h"
+
+const BlockZoneLimits *bdrv_zone_limits(const BlockDriverState *bs)
+{
+    return &bs->bl.zones;
+}
+
+static int64_t bdrv_zoned_length(const BlockDriverState *bs)
+{
+    return bs->total_sectors * BDRV_SECTOR_SIZE;
+}
+
+void bdrv_zoned_inherit_limits(BlockDriverState *bs)
+{
+    if (bs->drv->supports_zoned_children) {
+        BdrvChild *child = bdrv_primary_child(bs);
+
+        if (child) {
+            bs->bl.zones = child->bs->bl.zones;
+        }
+    }
+}
+
+bool bdrv_zoned_check_limits(BlockDriverState *bs, Error **errp)
+{
+    if (bdrv_is_zoned(bs) && (bs->open_flags & BDRV_O_COPY_ON_READ)) {
+        error_setg(errp, "copy-on-read cannot be used on zoned node '%s'",
+                   bdrv_get_node_name(bs));
+        return false;
+    }
+    return true;
+}
+
+bool bdrv_zoned_check_reopen(BlockDriverState *bs, BlockDriverState *new_child,
+                             Error **errp)
+{
+    if (!bs->drv->supports_zoned_children || !new_child ||
+        QLIST_EMPTY(&bs->parents) ||
+        (bs->bl.zones.model == new_child->bl.zones.model &&
+         bs->bl.zones.zone_size == new_child->bl.zones.zone_size)) {
+        return true;
+    }
+    error_setg(errp, "Node '%s' is in use and cannot be put on node '%s': they "
+               "differ in whether they are zoned or in the zone size",
+               bdrv_get_node_name(bs), bdrv_get_node_name(new_child));
+    return false;
+}
+
+bool bdrv_zoned_check_children(BlockDriverState *bs, Error **errp)
+{
+    BdrvChild *c;
+
+    if (bs->drv->supports_zoned_children) {
+        return true;
+    }
+    QLIST_FOREACH(c, &bs->children, next) {
+        if (bdrv_is_zoned(c->bs)) {
+            error_setg(errp, "Node '%s' (driver '%s') cannot use zoned node "
+                       "'%s': only raw, throttle and blkdebug nodes can",
+                       bdrv_get_node_name(bs), bs->drv->format_name,
+                       bdrv_get_node_name(c->bs));
+            return false;
+        }
+    }
+    return true;
+}
+
+bool bdrv_zoned_check_job(BlockDriverState *bs, const char *job,
+                          Error **errp)
+{
+    if (bdrv_is_zoned(bs)) {
+        error_setg(errp, "Block job '%s' cannot use zoned node '%s': copy a "
+                   "zoned disk with qemu-img while no guest uses it", job,
+                   bdrv_get_node_name(bs));
+        return false;
+    }
+    return true;
+}
+
+int bdrv_zoned_check_write(BlockDriverState *bs, int64_t offset, int64_t bytes,
+                           BdrvRequestFlags flags)
+{
+    const BlockZoneLimits *zl = &bs->bl.zones;
+
+    if (!bytes) {
+        return 0;
+    }
+    if (!QEMU_IS_ALIGNED(offset | bytes, zl->write_granularity) ||
+        offset + bytes > bdrv_zoned_length(bs)) {
+        return -EINVAL;
+    }
+    /*
+     * A long write of zeroes goes to the driver in pieces: without this, some
+     * of them would be done when the zone's end is found to be in the way.
+     */
+    if ((flags & BDRV_REQ_ZERO_WRITE) && zl->model == BLK_Z_HM &&
+        offset / zl->zone_size != (offset + bytes - 1) / zl->zone_size) {
+        return -ERANGE;
+    }
+    return 0;
+}
+
+int coroutine_fn bdrv_co_zone_report(BlockDriverState *bs, int64_t offset,
+                                     unsigned int *nr_zones,
+                                     BlockZoneDescriptor *zones)
+{
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_report(bs, offset, *nr_zones);
+    if (!bdrv_is_inserted(bs)) {
+        return -ENOMEDIUM;
+    }
+    if (!bdrv_is_zoned(bs)) {
+        return -ENOTSUP;
+    }
+    if (offset < 0 || offset >= bdrv_zoned_length(bs)) {
+        return -EINVAL;
+    }
+    if (!*nr_zones) {
+        return 0;
+    }
+
+    bdrv_inc_in_flight(bs);
+    ret = bs->drv->bdrv_co_zone_report(bs, offset, nr_zones, zones);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}
+
+/* Length of the zone that begins at @start, which is inside the disk */
+static int64_t bdrv_zone_length(const BlockDriverState *bs, int64_t start)
+{
+    return MIN(bs->bl.zones.zone_size, bdrv_zoned_length(bs) - start);
+}
+
+static bool bdrv_zone_starts_at(const BlockDriverState *bs, int64_t offset)
+{
+    return offset >= 0 && offset < bdrv_zoned_length(bs) &&
+           offset % bs->bl.zones.zone_size == 0;
+}
+
+static int bdrv_zone_check_mgmt(BlockDriverState *bs, int64_t offset,
+                                int64_t len)
+{
+    int64_t left = bdrv_zoned_length(bs) - offset;
+
+    if (!bdrv_zone_starts_at(bs, offset) || len <= 0 || len > left) {
+        return -EINVAL;
+    }
+    return len % bs->bl.zones.zone_size && len != left ? -EINVAL : 0;
+}
+
+static int bdrv_zone_check_append(BlockDriverState *bs, int64_t offset,
+                                  size_t bytes)
+{
+    const BlockZoneLimits *zl = &bs->bl.zones;
+
+    if (!bdrv_zone_starts_at(bs, offset) ||
+        bytes > MIN(zl->max_append_bytes, BDRV_REQUEST_MAX_BYTES) ||
+        !QEMU_IS_ALIGNED(bytes, zl->write_granularity)) {
+        return -EINVAL;
+    }
+    return 0;
+}
+
+int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
+                                   int64_t offset, int64_t len)
+{
+    BlockDriverState *bs = child->bs;
+    BdrvTrackedRequest req;
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_mgmt(bs, op, offset, len);
+    if (!bdrv_is_inserted(bs)) {
+        return -ENOMEDIUM;
+    }
+    if (!bdrv_is_zoned(bs)) {
+        return -ENOTSUP;
+    }
+    if (bdrv_has_readonly_bitmaps(bs)) {
+        return -EPERM;
+    }
+    ret = bdrv_zone_check_mgmt(bs, offset, len);
+    if (ret < 0) {
+        return ret;
+    }
+
+    /* To a reader of dirty bitmaps it is what a discard is */
+    bdrv_inc_in_flight(bs);
+    tracked_request_begin(&req, bs, offset, len, BDRV_TRACKED_DISCARD);
+    ret = bdrv_co_write_begin(child, offset, len, &req, 0);
+    if (ret == 0) {
+        bdrv_bsc_invalidate_range(bs, offset, len);
+        ret = bs->drv->bdrv_co_zone_mgmt(bs, op, offset, len);
+        bdrv_co_write_end(child, offset, len, &req, ret);
+    }
+    tracked_request_end(&req);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}
+
+static int coroutine_fn bdrv_driver_zone_append(BlockDriverState *bs,
+                                                int64_t *offset,
+                                                QEMUIOVector *qiov,
+                                                BdrvRequestFlags flags)
+{
+    bool emulate_fua = flags & ~bs->supported_write_flags & BDRV_REQ_FUA;
+    int ret;
+
+    ret = bs->drv->bdrv_co_zone_append(bs, offset, qiov,
+                                       flags & bs->supported_write_flags);
+    if (ret == 0 && emulate_fua) {
+        ret = bdrv_co_flush(bs);
+    }
+    return ret;
+}
+
+int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
+                                     QEMUIOVector *qiov,
+                                     BdrvRequestFlags flags)
+{
+    BlockDriverState *bs = child->bs;
+    int64_t start = *offset;
+    int64_t zone_len;
+    BdrvTrackedRequest req;
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_append(bs, start, qiov->size, flags);
+    if (!bdrv_is_inserted(bs)) {
+        return -ENOMEDIUM;
+    }
+    if (!bdrv_is_zoned(bs) || !bs->bl.zones.max_append_bytes) {
+        return -ENOTSUP;
+    }
+    if (bdrv_has_readonly_bitmaps(bs)) {
+        return -EPERM;
+    }
+    ret = bdrv_zone_check_append(bs, start, qiov->size);
+    if (ret < 0) {
+        return ret;
+    }
+
+    /* Where the data goes is known only afterwards: track the whole zone */
+    zone_len = bdrv_zone_length(bs, start);
+    bdrv_inc_in_flight(bs);
+    tracked_request_begin(&req, bs, start, zone_len, BDRV_TRACKED_WRITE);
+    ret = bdrv_co_write_begin(child, start, zone_len, &req, flags);
+    if (ret == 0) {
+        bdrv_bsc_invalidate_range(bs, start, zone_len);
+        ret = bdrv_driver_zone_append(bs, offset, qiov, flags);
+        bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
+    }
+    tracked_request_end(&req);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}

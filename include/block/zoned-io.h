@@ -1,0 +1,130 @@
+/*
+ * Zone requests to block nodes and block backends
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * Types and the error contract are in block/zoned.h.  All requests are checked
+ * in one place, block/zoned-io.c, before a driver is called.
+ */
+
+#ifndef BLOCK_ZONED_IO_H
+#define BLOCK_ZONED_IO_H
+
+#include "block/block-common.h"
+#include "block/zoned.h"
+
+/*
+ * Node level.  The coroutine functions run in the node's AioContext.
+ */
+
+/**
+ * bdrv_zone_limits:
+ *
+ * Returns: the zone limits of @bs, never NULL.  Cheap enough for every
+ * request: one load.
+ */
+const BlockZoneLimits *bdrv_zone_limits(const BlockDriverState *bs);
+
+/**
+ * bdrv_co_zone_report:
+ * @bs: the node
+ * @offset: any byte of the first zone to report
+ * @nr_zones: in: room in @zones; out: zones reported, less than the room only
+ *            where the disk ends (0 only if the room was 0)
+ * @zones: filled with consecutive zones in ascending order
+ *
+ * Returns: 0; -EINVAL if @offset is outside the disk; -ENOTSUP if @bs is not
+ * zoned; -ENOMEDIUM; or another -errno of the backend.
+ */
+int coroutine_fn bdrv_co_zone_report(BlockDriverState *bs, int64_t offset,
+                                     unsigned int *nr_zones,
+                                     BlockZoneDescriptor *zones);
+
+/**
+ * bdrv_co_zone_mgmt:
+ * @child: needs BLK_PERM_WRITE
+ * @op: what to do
+ * @offset: start of the first zone
+ * @len: a whole number of zones, or up to the end of the disk
+ *
+ * Change the state of every zone in the range, or of none.  The whole of a
+ * disk of more than one zone means all zones, and those that the operation
+ * does not concern are skipped (see zone_model_mgmt()).
+ *
+ * Waits for the writes that are in flight in the zones of the range.
+ *
+ * Returns: 0; -EINVAL, -EPERM, -EROFS, -ENXIO, -ETOOMANYREFS or -EOVERFLOW by
+ * the error contract; -ENOTSUP if the node is not zoned; -EPERM if it is
+ * read-only; -ENOMEDIUM; or an I/O error.
+ */
+int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
+                                   int64_t offset, int64_t len);
+
+/**
+ * bdrv_co_zone_append:
+ * @child: needs BLK_PERM_WRITE
+ * @offset: in: start of a zone; out, on success: where the data went
+ * @qiov: the data, all of it; a multiple of the write granularity and at most
+ *        max_append_bytes.  Nothing to append is accepted and leaves @offset
+ * @flags: BDRV_REQ_FUA, BDRV_REQ_REGISTERED_BUF or 0
+ *
+ * Write @qiov at the write pointer of the zone.
+ *
+ * Returns: 0; -EINVAL, -ERANGE, -EFBIG, -EROFS, -ENXIO, -ETOOMANYREFS or
+ * -EOVERFLOW by the error contract; -ENOTSUP if the node takes no appends;
+ * -EPERM if it is read-only; -ENOMEDIUM; or an I/O error.
+ */
+int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
+                                     QEMUIOVector *qiov,
+                                     BdrvRequestFlags flags);
+
+/*
+ * BlockBackend level: as the functions above, throttled where they write.
+ * The AIO form calls @cb with 0 or -errno; what it writes back must stay valid
+ * until then.  The blocking form runs the event loop meanwhile.
+ */
+
+/* Returns: the zone limits of the root node; of an empty backend, not zoned */
+const BlockZoneLimits *blk_zone_limits(BlockBackend *blk);
+bool blk_is_zoned(BlockBackend *blk);
+
+/**
+ * blk_zoned_check_plain:
+ *
+ * Refuse a host-managed node to a device or an export that would show it as a
+ * disk without zones: whoever writes to it would destroy what is on it.
+ *
+ * Returns: true unless the root node of @blk is host-managed.
+ */
+bool blk_zoned_check_plain(BlockBackend *blk, Error **errp);
+
+int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
+                                    unsigned int *nr_zones,
+                                    BlockZoneDescriptor *zones);
+int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                                  int64_t offset, int64_t len);
+int coroutine_fn blk_co_zone_append(BlockBackend *blk, int64_t *offset,
+                                    QEMUIOVector *qiov,
+                                    BdrvRequestFlags flags);
+
+BlockAIOCB *blk_aio_zone_report(BlockBackend *blk, int64_t offset,
+                                unsigned int *nr_zones,
+                                BlockZoneDescriptor *zones,
+                                BlockCompletionFunc *cb, void *opaque);
+BlockAIOCB *blk_aio_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                              int64_t offset, int64_t len,
+                              BlockCompletionFunc *cb, void *opaque);
+BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,
+                                QEMUIOVector *qiov, BdrvRequestFlags flags,
+                                BlockCompletionFunc *cb, void *opaque);
+
+int generated_co_wrapper
+blk_zone_report(BlockBackend *blk, int64_t offset, unsigned int *nr_zones,
+                BlockZoneDescriptor *zones);
+int generated_co_wrapper
+blk_zone_mgmt(BlockBackend *blk, BlockZoneOp op, int64_t offset, int64_t len);
+int generated_co_wrapper
+blk_zone_append(BlockBackend *blk, int64_t *offset, QEMUIOVector *qiov,
+                BdrvRequestFlags flags);
+
+#endif /* BLOCK_ZONED_IO_H */
