@@ -1,0 +1,124 @@
+/*
+ * Zone emulation: the zone model for coroutines
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/range.h"
+#include "block/zone-emulation.h"
+
+/* An operation on the zones of a range, waiting for them or under way */
+struct ZoneEmulationOp {
+    int64_t offset;
+    int64_t len;
+    QTAILQ_ENTRY(ZoneEmulationOp) next;
+};
+
+bool zone_emulation_init(ZoneEmulation *e, const ZoneGeometry *geometry,
+                         int64_t max_append_bytes, Error **errp)
+{
+    e->model = zone_model_new(geometry);
+    if (!e->model) {
+        error_setg(errp, "Not enough memory for the state of the zones");
+        return false;
+    }
+    e->max_append_bytes = max_append_bytes;
+    QTAILQ_INIT(&e->ops);
+    qemu_co_queue_init(&e->waiting);
+    return true;
+}
+
+void zone_emulation_destroy(ZoneEmulation *e)
+{
+    assert(QTAILQ_EMPTY(&e->ops));
+    zone_model_free(e->model);
+}
+
+void zone_emulation_limits(const ZoneEmulation *e, BlockZoneLimits *limits)
+{
+    const ZoneGeometry *g = zone_model_geometry(e->model);
+
+    *limits = (BlockZoneLimits) {
+        .model = g->model,
+        .zone_size = g->zone_size,
+        .nr_zones = zone_model_nr_zones(e->model),
+        .max_open_zones = g->max_open_zones,
+        .max_active_zones = g->max_active_zones,
+        .max_append_bytes = e->max_append_bytes,
+        .write_granularity = g->write_granularity,
+    };
+}
+
+int zone_emulation_report(ZoneEmulation *e, int64_t offset,
+                          unsigned int *nr_zones, BlockZoneDescriptor *zones)
+{
+    *nr_zones = zone_model_report(e->model, offset, *nr_zones, zones);
+    return 0;
+}
+
+/*
+ * Wait until no operation on the zones that the range touches is pending;
+ * @self, if set, is one, and waits only for those that came before it.
+ */
+static void coroutine_fn zone_emulation_wait_ops(ZoneEmulation *e,
+                                                 int64_t offset, int64_t bytes,
+                                                 const ZoneEmulationOp *self)
+{
+    ZoneEmulationOp *op = QTAILQ_FIRST(&e->ops);
+
+    while (op && op != self) {
+        if (ranges_overlap(op->offset, op->len, offset, bytes)) {
+            qemu_co_queue_wait(&e->waiting, NULL);
+            op = QTAILQ_FIRST(&e->ops);
+        } else {
+            op = QTAILQ_NEXT(op, next);
+        }
+    }
+}
+
+int coroutine_fn zone_emulation_co_begin_write(ZoneEmulation *e,
+                                               int64_t offset, int64_t bytes)
+{
+    zone_emulation_wait_ops(e, offset, bytes, NULL);
+    return zone_model_begin_write(e->model, offset, bytes);
+}
+
+int coroutine_fn zone_emulation_co_begin_append(ZoneEmulation *e,
+                                                int64_t *offset,
+                                                int64_t bytes)
+{
+    zone_emulation_wait_ops(e, *offset, 1, NULL);
+    return zone_model_begin_append(e->model, offset, bytes);
+}
+
+void coroutine_fn zone_emulation_end_write(ZoneEmulation *e, int64_t offset,
+                                           int64_t bytes, int ret)
+{
+    zone_model_end_write(e->model, offset, bytes, ret);
+    if (!QTAILQ_EMPTY(&e->ops)) {
+        qemu_co_queue_restart_all(&e->waiting);
+    }
+}
+
+int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
+                                        int64_t offset, int64_t len,
+                                        ZoneModelChangedFn *changed,
+                                        void *opaque)
+{
+    ZoneEmulationOp self = { .offset = offset, .len = len };
+    int ret;
+
+    QTAILQ_INSERT_TAIL(&e->ops, &self, next);
+    zone_emulation_wait_ops(e, offset, len, &self);
+    while (zone_model_in_flight(e->model, offset, len)) {
+        qemu_co_queue_wait(&e->waiting, NULL);
+    }
+
+    ret = zone_model_mgmt(e->model, op, offset, len, changed, opaque);
+
+    QTAILQ_REMOVE(&e->ops, &self, next);
+    qemu_co_queue_restart_all(&e->waiting);
+    return ret;
+}

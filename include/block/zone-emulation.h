@@ -1,0 +1,67 @@
+/*
+ * Zone emulation: the zone model for coroutines
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * What a block driver with emulated zones calls.  It adds to the zone model
+ * (block/zone-model.h) that an operation on a zone waits for the writes in
+ * flight in this zone, and that writes to this zone which come later wait for
+ * the operation; nothing waits for another zone.
+ *
+ * All functions run in the AioContext of the node, with its lock held.
+ */
+
+#ifndef BLOCK_ZONE_EMULATION_H
+#define BLOCK_ZONE_EMULATION_H
+
+#include "qemu/coroutine.h"
+#include "qemu/queue.h"
+#include "block/zone-model.h"
+
+typedef struct ZoneEmulationOp ZoneEmulationOp;
+
+typedef struct ZoneEmulation {
+    ZoneModel *model;
+    int64_t max_append_bytes;
+    QTAILQ_HEAD(, ZoneEmulationOp) ops;     /* oldest first */
+    CoQueue waiting;
+} ZoneEmulation;
+
+/**
+ * zone_emulation_init:
+ * @e: the emulation
+ * @geometry: as zone_geometry_check() accepts it
+ * @max_append_bytes: largest append, 0 for none; at most the zone capacity
+ *
+ * Returns: whether there was memory for it.
+ */
+bool zone_emulation_init(ZoneEmulation *e, const ZoneGeometry *geometry,
+                         int64_t max_append_bytes, Error **errp);
+void zone_emulation_destroy(ZoneEmulation *e);
+
+void zone_emulation_limits(const ZoneEmulation *e, BlockZoneLimits *limits);
+
+/* As BlockDriver.bdrv_co_zone_report() */
+int zone_emulation_report(ZoneEmulation *e, int64_t offset,
+                          unsigned int *nr_zones, BlockZoneDescriptor *zones);
+
+/*
+ * Admit a write or an append: zone_model_begin_write() and
+ * zone_model_begin_append() once no operation on the zone is pending.  After
+ * success, zone_emulation_end_write() has to follow.
+ */
+int coroutine_fn zone_emulation_co_begin_write(ZoneEmulation *e,
+                                               int64_t offset, int64_t bytes);
+int coroutine_fn zone_emulation_co_begin_append(ZoneEmulation *e,
+                                                int64_t *offset,
+                                                int64_t bytes);
+void coroutine_fn zone_emulation_end_write(ZoneEmulation *e, int64_t offset,
+                                           int64_t bytes, int ret);
+
+/* zone_model_mgmt() once nothing is in flight in the zones concerned */
+int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
+                                        int64_t offset, int64_t len,
+                                        ZoneModelChangedFn *changed,
+                                        void *opaque);
+
+#endif /* BLOCK_ZONE_EMULATION_H */
