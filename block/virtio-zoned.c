@@ -1,0 +1,462 @@
+/*
+ * Zoned requests of virtio-blk over a BlockBackend
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The numbers VZ-n and G-n are those of docs/devel/zoned-conformance.rst.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/bswap.h"
+#include "qemu/coroutine.h"
+#include "qemu/iov.h"
+#include "qemu/units.h"
+#include "block/virtio-zoned.h"
+#include "block/zoned-io.h"
+#include "sysemu/block-backend.h"
+#include "trace.h"
+
+/* Zones asked of the block layer at a time */
+#define REPORT_CHUNK 64
+
+/* Chunks of a report between two turns of the event loop */
+#define REPORT_CHUNKS_PER_TURN 64
+
+/* Most that is zeroed behind an answer */
+#define ZERO_MAX (1 * MiB)
+
+/* An append's answer: append_sector at the start, the status byte at the end */
+#define APPEND_ANSWER_SIZE sizeof(uint64_t)
+
+QEMU_BUILD_BUG_ON(sizeof(struct virtio_blk_zone_descriptor) != 64);
+QEMU_BUILD_BUG_ON(sizeof(struct virtio_blk_zone_report) != 64);
+QEMU_BUILD_BUG_ON(sizeof(struct virtio_blk_config) != 96);
+QEMU_BUILD_BUG_ON(offsetof(struct virtio_blk_config, zoned) != 72);
+
+bool virtio_zoned_is_request(uint32_t type)
+{
+    switch (type) {
+    case VIRTIO_BLK_T_ZONE_APPEND:
+    case VIRTIO_BLK_T_ZONE_REPORT:
+    case VIRTIO_BLK_T_ZONE_OPEN:
+    case VIRTIO_BLK_T_ZONE_CLOSE:
+    case VIRTIO_BLK_T_ZONE_FINISH:
+    case VIRTIO_BLK_T_ZONE_RESET:
+    case VIRTIO_BLK_T_ZONE_RESET_ALL:
+        return true;
+    default:
+        return false;
+    }
+}
+
+uint32_t virtio_zoned_max_append_sectors(const BlockZoneLimits *l)
+{
+    int64_t max = MIN(l->max_append_bytes, l->zone_size);
+
+    max = MIN(max, BDRV_REQUEST_MAX_BYTES);
+    QEMU_BUILD_BUG_ON(BDRV_REQUEST_MAX_SECTORS >= 1 << 23);
+    return QEMU_ALIGN_DOWN(max, l->write_granularity) >> BDRV_SECTOR_BITS;
+}
+
+bool virtio_zoned_check_limits(const BlockZoneLimits *l, Error **errp)
+{
+    const int64_t max = (int64_t)UINT32_MAX << BDRV_SECTOR_BITS;
+
+    if (l->zone_size > max || l->zone_size & (BDRV_SECTOR_SIZE - 1)) {
+        error_setg(errp, "virtio-blk cannot tell a zone size of %" PRId64
+                   " bytes: it must be a multiple of %llu, at most %" PRId64,
+                   l->zone_size, BDRV_SECTOR_SIZE, max);
+        return false;
+    }
+    if (l->write_granularity < BDRV_SECTOR_SIZE ||
+        !is_power_of_2(l->write_granularity)) {
+        error_setg(errp, "virtio-blk cannot serve a write granularity of %"
+                   PRIu32 " bytes: it must be a power of two, at least %llu",
+                   l->write_granularity, BDRV_SECTOR_SIZE);
+        return false;
+    }
+    return true;
+}
+
+struct virtio_blk_zoned_characteristics
+virtio_zoned_config(const BlockZoneLimits *l)
+{
+    return (struct virtio_blk_zoned_characteristics) {
+        .zone_sectors = cpu_to_le32(l->zone_size >> BDRV_SECTOR_BITS),
+        .max_open_zones = cpu_to_le32(l->max_open_zones),
+        .max_active_zones = cpu_to_le32(l->max_active_zones),
+        .max_append_sectors =
+            cpu_to_le32(virtio_zoned_max_append_sectors(l)),
+        .write_granularity = cpu_to_le32(l->write_granularity),
+        .model = l->model == BLK_Z_HM ? VIRTIO_BLK_Z_HM : VIRTIO_BLK_Z_HA,
+    };
+}
+
+uint8_t virtio_zoned_status(int ret)
+{
+    static const struct {
+        int error;
+        uint8_t status;
+    } table[] = {
+        { 0,            VIRTIO_BLK_S_OK },
+        { EINVAL,       VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { ERANGE,       VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { ESPIPE,       VIRTIO_BLK_S_ZONE_UNALIGNED_WP },
+        { EFBIG,        VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { EROFS,        VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { ENXIO,        VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { EPERM,        VIRTIO_BLK_S_ZONE_INVALID_CMD },
+        { ETOOMANYREFS, VIRTIO_BLK_S_ZONE_OPEN_RESOURCE },
+        { EOVERFLOW,    VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE },
+        { ENOTSUP,      VIRTIO_BLK_S_UNSUPP },
+    };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(table); i++) {
+        if (table[i].error == -ret) {
+            return table[i].status;
+        }
+    }
+    return VIRTIO_BLK_S_IOERR;
+}
+
+static size_t append_bytes(const VirtioZonedRequest *req)
+{
+    return iov_size(req->out_iov, req->out_num);
+}
+
+/* The order is that of 'Order of checks' in the conformance table */
+uint8_t virtio_zoned_check_request(const VirtioZonedDisk *disk,
+                                   const VirtioZonedRequest *req)
+{
+    const size_t in_size = iov_size(req->in_iov, req->in_num);
+    uint64_t capacity;
+
+    if (!disk->writable && req->type != VIRTIO_BLK_T_ZONE_REPORT) {
+        return VIRTIO_BLK_S_IOERR;
+    }
+    if (req->type == VIRTIO_BLK_T_ZONE_APPEND && !disk->max_append_sectors) {
+        return VIRTIO_BLK_S_UNSUPP;
+    }
+
+    /* RESET_ALL ignores its sector (VZ-34) */
+    blk_get_geometry(disk->blk, &capacity);
+    if (req->sector >= capacity &&
+        req->type != VIRTIO_BLK_T_ZONE_RESET_ALL) {
+        return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+    }
+
+    switch (req->type) {
+    case VIRTIO_BLK_T_ZONE_REPORT:
+        if (in_size < sizeof(struct virtio_blk_zone_report)) {
+            return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+        }
+        break;
+    case VIRTIO_BLK_T_ZONE_APPEND:
+        if (in_size < APPEND_ANSWER_SIZE ||
+            append_bytes(req) >> BDRV_SECTOR_BITS > disk->max_append_sectors) {
+            return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+        }
+        break;
+    default:
+        break;
+    }
+    return VIRTIO_BLK_S_OK;
+}
+
+/*
+ * Of a write whose length or start breaks the write granularity: another
+ * mistake comes first, if there is one (G-10).
+ */
+static int misaligned_write_error(const BlockZoneDescriptor *zone,
+                                  int64_t offset, int64_t bytes)
+{
+    switch (zone->state) {
+    case BLK_ZS_OFFLINE:
+        return -ENXIO;
+    case BLK_ZS_RDONLY:
+        return -EROFS;
+    case BLK_ZS_FULL:
+        return -EFBIG;
+    default:
+        break;
+    }
+    if (bytes > zone->start + zone->cap - offset) {
+        return -ERANGE;
+    }
+    return -ESPIPE;
+}
+
+static int coroutine_fn co_report_one(BlockBackend *blk, int64_t offset,
+                                      BlockZoneDescriptor *zone)
+{
+    unsigned int n = 1;
+    int ret = blk_co_zone_report(blk, offset, &n, zone);
+
+    return ret < 0 ? ret : n ? 0 : -EINVAL;
+}
+
+static int coroutine_fn co_append_misaligned(BlockBackend *blk,
+                                             int64_t offset, int64_t bytes)
+{
+    BlockZoneDescriptor zone;
+    int ret = co_report_one(blk, offset, &zone);
+
+    if (ret < 0) {
+        return ret;
+    }
+    if (zone.type != BLK_ZT_SWR || zone.start != offset) {
+        return -EINVAL;
+    }
+    return misaligned_write_error(&zone, zone.wp, bytes);
+}
+
+static int coroutine_fn co_append(const VirtioZonedDisk *disk,
+                                  VirtioZonedRequest *req)
+{
+    BlockBackend *blk = disk->blk;
+    const uint32_t granularity = blk_zone_limits(blk)->write_granularity;
+    const int64_t start = req->sector << BDRV_SECTOR_BITS;
+    int64_t offset = start;
+    uint64_t append_sector;
+    QEMUIOVector qiov;
+    int ret;
+
+    qemu_iovec_init_external(&qiov, req->out_iov, req->out_num);
+    trace_virtio_zoned_append(blk, start, qiov.size);
+
+    if (granularity && qiov.size & (granularity - 1)) {
+        return co_append_misaligned(blk, start, qiov.size);
+    }
+
+    ret = blk_co_zone_append(blk, &offset, &qiov, disk->flags);
+    if (ret < 0) {
+        return ret;
+    }
+
+    append_sector = cpu_to_le64(offset >> BDRV_SECTOR_BITS);
+    req->answered = iov_from_buf(req->in_iov, req->in_num, 0, &append_sector,
+                                 sizeof(append_sector));
+    return 0;
+}
+
+static void put_descriptor(struct virtio_blk_zone_descriptor *d,
+                           const BlockZoneDescriptor *zone)
+{
+    *d = (struct virtio_blk_zone_descriptor) {
+        .z_cap = cpu_to_le64(zone->cap >> BDRV_SECTOR_BITS),
+        .z_start = cpu_to_le64(zone->start >> BDRV_SECTOR_BITS),
+        /* No write pointer shows as all ones (G-12) */
+        .z_wp = cpu_to_le64(zone->wp < 0 ? UINT64_MAX
+                                         : zone->wp >> BDRV_SECTOR_BITS),
+        .z_type = zone->type,
+        .z_state = zone->state,
+    };
+}
+
+/* Let others run; the request stays in flight meanwhile */
+static void coroutine_fn co_take_turn(BlockBackend *blk)
+{
+    blk_inc_in_flight(blk);
+    aio_co_schedule(qemu_get_current_aio_context(), qemu_coroutine_self());
+    qemu_coroutine_yield();
+    blk_dec_in_flight(blk);
+}
+
+static int coroutine_fn co_report(const VirtioZonedDisk *disk,
+                                  VirtioZonedRequest *req)
+{
+    BlockBackend *blk = disk->blk;
+    BlockZoneDescriptor zones[REPORT_CHUNK];
+    struct virtio_blk_zone_descriptor out[REPORT_CHUNK];
+    struct virtio_blk_zone_report header = { 0 };
+    const size_t room = (iov_size(req->in_iov, req->in_num) - sizeof(header)) /
+                        sizeof(out[0]);
+    int64_t offset = req->sector << BDRV_SECTOR_BITS;
+    size_t done = 0;
+    unsigned int chunks = 0;
+
+    trace_virtio_zoned_report(blk, offset, room);
+
+    while (done < room) {
+        unsigned int want = MIN(room - done, REPORT_CHUNK);
+        unsigned int got = want;
+        unsigned int i;
+        int ret;
+
+        ret = blk_co_zone_report(blk, offset, &got, zones);
+        if (ret < 0) {
+            return ret;
+        }
+        for (i = 0; i < got; i++) {
+            put_descriptor(&out[i], &zones[i]);
+        }
+        iov_from_buf(req->in_iov, req->in_num,
+                     sizeof(header) + done * sizeof(out[0]),
+                     out, got * sizeof(out[0]));
+        done += got;
+        if (got < want) {
+            break;
+        }
+        offset = zones[got - 1].start + zones[got - 1].length;
+        if (offset >= blk_getlength(blk)) {
+            break;
+        }
+        if (++chunks % REPORT_CHUNKS_PER_TURN == 0) {
+            co_take_turn(blk);
+        }
+    }
+
+    header.nr_zones = cpu_to_le64(done);
+    iov_from_buf(req->in_iov, req->in_num, 0, &header, sizeof(header));
+    req->answered = sizeof(header) + done * sizeof(out[0]);
+    return 0;
+}
+
+static int coroutine_fn co_mgmt(BlockBackend *blk, BlockZoneOp op,
+                                int64_t offset)
+{
+    const int64_t zone_size = blk_zone_limits(blk)->zone_size;
+    const int64_t length = blk_getlength(blk);
+
+    trace_virtio_zoned_mgmt(blk, op, offset);
+
+    if (!zone_size) {
+        return -ENOTSUP;
+    }
+    if (length < 0) {
+        return length;
+    }
+    if (offset % zone_size || offset >= length) {
+        return -EINVAL;
+    }
+    return blk_co_zone_mgmt(blk, op, offset,
+                            MIN(zone_size, length - offset));
+}
+
+/*
+ * The block layer takes the whole of a disk of one zone for that zone, which
+ * must then be one that can be reset.
+ */
+static int coroutine_fn co_reset_single_zone(BlockBackend *blk)
+{
+    BlockZoneDescriptor zone;
+    int ret = co_report_one(blk, 0, &zone);
+
+    if (ret < 0) {
+        return ret;
+    }
+    switch (zone.state) {
+    case BLK_ZS_IOPEN:
+    case BLK_ZS_EOPEN:
+    case BLK_ZS_CLOSED:
+    case BLK_ZS_FULL:
+        return co_mgmt(blk, BLK_ZO_RESET, 0);
+    default:
+        return 0;
+    }
+}
+
+static int coroutine_fn co_reset_all(BlockBackend *blk)
+{
+    const int64_t length = blk_getlength(blk);
+
+    if (length < 0) {
+        return length;
+    }
+    trace_virtio_zoned_reset_all(blk);
+    if (blk_zone_limits(blk)->nr_zones == 1) {
+        return co_reset_single_zone(blk);
+    }
+    return blk_co_zone_mgmt(blk, BLK_ZO_RESET, 0, length);
+}
+
+int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
+                                         VirtioZonedRequest *req)
+{
+    BlockBackend *blk = disk->blk;
+    const int64_t offset = req->sector << BDRV_SECTOR_BITS;
+
+    req->answered = 0;
+    switch (req->type) {
+    case VIRTIO_BLK_T_ZONE_APPEND:
+        return co_append(disk, req);
+    case VIRTIO_BLK_T_ZONE_REPORT:
+        return co_report(disk, req);
+    case VIRTIO_BLK_T_ZONE_OPEN:
+        return co_mgmt(blk, BLK_ZO_OPEN, offset);
+    case VIRTIO_BLK_T_ZONE_CLOSE:
+        return co_mgmt(blk, BLK_ZO_CLOSE, offset);
+    case VIRTIO_BLK_T_ZONE_FINISH:
+        return co_mgmt(blk, BLK_ZO_FINISH, offset);
+    case VIRTIO_BLK_T_ZONE_RESET:
+        return co_mgmt(blk, BLK_ZO_RESET, offset);
+    case VIRTIO_BLK_T_ZONE_RESET_ALL:
+        return co_reset_all(blk);
+    default:
+        return -ENOTSUP;
+    }
+}
+
+size_t virtio_zoned_in_len(const VirtioZonedRequest *req)
+{
+    const size_t size = iov_size(req->in_iov, req->in_num);
+    const size_t end = MIN(size, req->answered + ZERO_MAX);
+
+    iov_memset(req->in_iov, req->in_num, req->answered, 0,
+               end - req->answered);
+    return end == size ? size + 1 : end;
+}
+
+bool virtio_zoned_rw_is_suspect(const BlockZoneLimits *l, uint64_t sector,
+                                size_t bytes, bool is_write)
+{
+    uint64_t offset;
+
+    /* Sequential write preferred zones take anything (G-4) */
+    if (l->model != BLK_Z_HM || !bytes ||
+        bytes & (BDRV_SECTOR_SIZE - 1) ||
+        sector > INT64_MAX >> BDRV_SECTOR_BITS) {
+        return false;
+    }
+    offset = sector << BDRV_SECTOR_BITS;
+    if (is_write && (offset | bytes) & (l->write_granularity - 1)) {
+        return true;
+    }
+    return offset % l->zone_size + bytes > l->zone_size;
+}
+
+int coroutine_fn virtio_zoned_co_check_rw(BlockBackend *blk, int64_t offset,
+                                          int64_t bytes, bool is_write)
+{
+    BlockZoneDescriptor zones[REPORT_CHUNK];
+    const int64_t end = offset + bytes;
+    int64_t pos = offset;
+
+    while (pos < end) {
+        unsigned int n = REPORT_CHUNK;
+        unsigned int i;
+        int ret;
+
+        ret = blk_co_zone_report(blk, pos, &n, zones);
+        if (ret < 0) {
+            return ret;
+        }
+        if (!n) {
+            return -EINVAL;
+        }
+        for (i = 0; i < n && pos < end; i++) {
+            pos = zones[i].start + zones[i].length;
+            if (zones[i].type != BLK_ZT_SWR) {
+                continue;
+            }
+            if (zones[i].start > offset || pos < end) {
+                return -ERANGE;
+            }
+            return is_write ? misaligned_write_error(&zones[i], offset, bytes)
+                            : 0;
+        }
+    }
+    return 0;
+}
