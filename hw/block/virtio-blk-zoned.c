@@ -1,0 +1,592 @@
+/*
+ * virtio-blk: the device's side of zoned disks
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * The device keeps no state of zones, only the limits it has shown the guest:
+ * zones live in the backend and outlast a reset of the device.  The numbers
+ * VZ-n are those of docs/devel/zoned-conformance.rst.
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/coroutine.h"
+#include "qemu/error-report.h"
+#include "qemu/iov.h"
+#include "qemu/units.h"
+#include "block/virtio-zoned.h"
+#include "block/zoned-io.h"
+#include "hw/virtio/virtio-access.h"
+#include "migration/vmstate.h"
+#include "sysemu/block-backend.h"
+#include "sysemu/dma.h"
+#include "trace.h"
+#include "virtio-blk-zoned.h"
+
+static void warn_of_guests(const BlockZoneLimits *l, const char *name)
+{
+    if (l->model != BLK_Z_HM) {
+        return;
+    }
+    if (!is_power_of_2(l->zone_size)) {
+        warn_report("zoned drive '%s': Linux guests do not take a zone size "
+                    "that is no power of two (%" PRId64 " bytes)",
+                    name, l->zone_size);
+    }
+    if (!virtio_zoned_max_append_sectors(l)) {
+        warn_report("zoned drive '%s': Linux guests do not take a drive "
+                    "without zone appends", name);
+    }
+}
+
+static bool settle_block_sizes(BlockConf *conf, const BlockZoneLimits *l,
+                               Error **errp)
+{
+    const uint32_t granularity = l->write_granularity;
+
+    /* Guests align their writes to the logical block size and to no more */
+    if (!conf->logical_block_size) {
+        conf->logical_block_size = granularity;
+    }
+    if (conf->logical_block_size != granularity) {
+        error_setg(errp, "logical_block_size=%" PRIu32 " does not suit the "
+                   "zoned drive, it must be the write granularity, %" PRIu32,
+                   conf->logical_block_size, granularity);
+        return false;
+    }
+    if (!conf->physical_block_size && granularity > BDRV_SECTOR_SIZE) {
+        conf->physical_block_size = granularity;
+    }
+    return true;
+}
+
+bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
+{
+    VirtIOBlkConf *conf = &s->conf;
+    const BlockZoneLimits *l = blk_zone_limits(conf->conf.blk);
+    const char *name = bdrv_get_device_or_node_name(blk_bs(conf->conf.blk));
+
+    s->zoned = (BlockZoneLimits) { .model = BLK_Z_NONE };
+
+    if (l->model == BLK_Z_NONE) {
+        if (conf->zoned == ON_OFF_AUTO_ON) {
+            error_setg(errp, "zoned=on needs a zoned drive");
+            return false;
+        }
+        return true;
+    }
+    if (conf->zoned == ON_OFF_AUTO_OFF) {
+        if (l->model == BLK_Z_HM) {
+            error_setg(errp, "zoned=off is not possible with a host-managed "
+                       "drive: a guest must know its zones to write to it");
+            return false;
+        }
+        return true;
+    }
+    if (!virtio_zoned_check_limits(l, errp) ||
+        !settle_block_sizes(&conf->conf, l, errp)) {
+        return false;
+    }
+
+    s->zoned = *l;
+    virtio_add_feature(&s->host_features, VIRTIO_BLK_F_ZONED);
+    /* Either would move data behind the write pointers' back (G-6) */
+    virtio_clear_feature(&s->host_features, VIRTIO_BLK_F_DISCARD);
+    virtio_clear_feature(&s->host_features, VIRTIO_BLK_F_WRITE_ZEROES);
+    warn_of_guests(l, name);
+    return true;
+}
+
+uint64_t virtio_blk_zoned_get_features(VirtIOBlock *s, uint64_t features,
+                                       Error **errp)
+{
+    if (!virtio_blk_is_zoned(s) ||
+        virtio_has_feature(features, VIRTIO_F_VERSION_1)) {
+        return features;
+    }
+    if (s->zoned.model == BLK_Z_HM) {
+        error_setg(errp, "a host-managed zoned drive needs a modern virtio "
+                   "device (disable-modern=off, force-legacy=off)");
+        return 0;
+    }
+    virtio_clear_feature(&features, VIRTIO_BLK_F_ZONED);
+    return features;
+}
+
+/* A legacy driver may write any bit, but has not negotiated this one */
+static bool negotiated(VirtIODevice *vdev)
+{
+    return virtio_vdev_has_feature(vdev, VIRTIO_F_VERSION_1) &&
+           virtio_vdev_has_feature(vdev, VIRTIO_BLK_F_ZONED);
+}
+
+int virtio_blk_zoned_validate_features(VirtIODevice *vdev)
+{
+    VirtIOBlock *s = VIRTIO_BLK(vdev);
+
+    return s->zoned.model == BLK_Z_HM && !negotiated(vdev) ? -EINVAL : 0;
+}
+
+void virtio_blk_zoned_update_config(VirtIOBlock *s,
+                                    struct virtio_blk_config *cfg)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(s);
+    const uint8_t over = VIRTIO_CONFIG_S_FEATURES_OK |
+                         VIRTIO_CONFIG_S_DRIVER_OK;
+
+    if (!virtio_blk_is_zoned(s)) {
+        return;
+    }
+    /*
+     * Until it is over, a driver may look before it decides (VZ-18); after
+     * that the fields are there only for one that wants them (VZ-3).
+     */
+    if (!(vdev->status & over) || negotiated(vdev)) {
+        cfg->zoned = virtio_zoned_config(&s->zoned);
+    }
+}
+
+/* How a zoned request is accounted; BLOCK_ACCT_NONE if it is not */
+static enum BlockAcctType acct_type(uint32_t type)
+{
+    return type == VIRTIO_BLK_T_ZONE_APPEND ? BLOCK_ACCT_ZONE_APPEND
+                                            : BLOCK_ACCT_NONE;
+}
+
+static void acct_invalid(VirtIOBlock *s, enum BlockAcctType type)
+{
+    if (type != BLOCK_ACCT_NONE) {
+        block_acct_invalid(blk_get_stats(s->blk), type);
+    }
+}
+
+/*
+ * With an understated length the status byte lies outside what the virtqueue
+ * marks as written, and would be lost to migration.
+ */
+static void mark_status(VirtIOBlockReq *req, uint8_t status)
+{
+    VirtIODevice *vdev = VIRTIO_DEVICE(req->dev);
+    VirtQueueElement *elem = &req->elem;
+    const unsigned int last = elem->in_num - 1;
+    const size_t at = (char *)req->in - (char *)elem->in_sg[last].iov_base;
+
+    dma_memory_write(vdev->dma_as, elem->in_addr[last] + at, &status,
+                     sizeof(status), MEMTXATTRS_UNSPECIFIED);
+}
+
+static void complete(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
+                     uint8_t status)
+{
+    const size_t full = req->in_len;
+
+    req->in_len = virtio_zoned_in_len(zr);
+    if (req->in_len != full) {
+        mark_status(req, status);
+    }
+    virtio_blk_req_complete(req, status);
+    virtio_blk_free_request(req);
+}
+
+/* A zoned request, or a read or write that needs a closer look */
+typedef struct ZonedCall {
+    VirtIOBlockReq *req;
+    VirtioZonedDisk disk;
+    VirtioZonedRequest zr;
+} ZonedCall;
+
+static void start(VirtIOBlock *s, CoroutineEntry *entry, ZonedCall *call)
+{
+    /* Until the entry's first request to the block layer counts */
+    blk_inc_in_flight(s->blk);
+    aio_co_enter(blk_get_aio_context(s->blk),
+                 qemu_coroutine_create(entry, call));
+}
+
+/*
+ * A real I/O error of an append is a matter for werror, like that of a write;
+ * except that it cannot be ignored, as the guest must be told a position.
+ * Returns whether the policy has taken care of the request.
+ */
+static bool append_failed(ZonedCall *call)
+{
+    VirtIOBlockReq *req = call->req;
+
+    req->in_len = virtio_zoned_in_len(&call->zr);
+    return virtio_blk_handle_rw_error(req, EIO, false, true);
+}
+
+static void zone_request_done(ZonedCall *call, int ret)
+{
+    VirtIOBlockReq *req = call->req;
+    VirtIOBlock *s = req->dev;
+    const uint8_t status = virtio_zoned_status(ret);
+    const bool is_append = call->zr.type == VIRTIO_BLK_T_ZONE_APPEND;
+
+    trace_virtio_blk_zone_complete(VIRTIO_DEVICE(s), req, ret, status);
+
+    if (ret == 0) {
+        if (is_append) {
+            block_acct_done(blk_get_stats(s->blk), &req->acct);
+        }
+    } else if (status != VIRTIO_BLK_S_IOERR) {
+        acct_invalid(s, acct_type(call->zr.type));
+    } else if (is_append && append_failed(call)) {
+        return;
+    } else if (is_append) {
+        block_acct_failed(blk_get_stats(s->blk), &req->acct);
+    }
+    complete(req, &call->zr, status);
+}
+
+static void coroutine_fn zone_request_entry(void *opaque)
+{
+    g_autofree ZonedCall *call = opaque;
+    BlockBackend *blk = call->disk.blk;
+    AioContext *ctx = blk_get_aio_context(blk);
+    int ret;
+
+    blk_dec_in_flight(blk);
+    ret = virtio_zoned_co_request(&call->disk, &call->zr);
+    aio_context_acquire(ctx);
+    zone_request_done(call, ret);
+    aio_context_release(ctx);
+}
+
+static void handle_zone_request(VirtIOBlockReq *req,
+                                const VirtioZonedRequest *zr)
+{
+    VirtIOBlock *s = req->dev;
+    ZonedCall call = {
+        .req = req,
+        .disk = {
+            .blk = s->blk,
+            .max_append_sectors = virtio_zoned_max_append_sectors(&s->zoned),
+            .writable = blk_is_writable(s->blk),
+            .flags = blk_ram_registrar_ok(&s->blk_ram_registrar) ?
+                     BDRV_REQ_REGISTERED_BUF : 0,
+        },
+        .zr = *zr,
+    };
+    uint8_t status;
+
+    trace_virtio_blk_zone_request(VIRTIO_DEVICE(s), req, zr->type, zr->sector);
+
+    status = virtio_zoned_check_request(&call.disk, zr);
+    if (status != VIRTIO_BLK_S_OK) {
+        acct_invalid(s, acct_type(zr->type));
+        trace_virtio_blk_zone_complete(VIRTIO_DEVICE(s), req, 0, status);
+        complete(req, zr, status);
+        return;
+    }
+    if (zr->type == VIRTIO_BLK_T_ZONE_APPEND) {
+        block_acct_start(blk_get_stats(s->blk), &req->acct,
+                         iov_size(zr->out_iov, zr->out_num),
+                         acct_type(zr->type));
+    }
+    start(s, zone_request_entry, g_memdup2(&call, sizeof(call)));
+}
+
+static bool is_write(const VirtioZonedRequest *zr)
+{
+    return zr->type & VIRTIO_BLK_T_OUT;
+}
+
+static void reject_rw(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
+                      uint8_t status)
+{
+    acct_invalid(req->dev, is_write(zr) ? BLOCK_ACCT_WRITE : BLOCK_ACCT_READ);
+    complete(req, zr, status);
+}
+
+/* The rest of a read or write that proved harmless */
+static void coroutine_fn co_suspect_rw(ZonedCall *call)
+{
+    VirtIOBlockReq *req = call->req;
+    VirtIOBlock *s = req->dev;
+    BlockBackend *blk = call->disk.blk;
+    const int64_t offset = req->sector_num << BDRV_SECTOR_BITS;
+    QEMUIOVector *qiov = &req->qiov;
+    int ret;
+
+    block_acct_start(blk_get_stats(blk), &req->acct, qiov->size,
+                     is_write(&call->zr) ? BLOCK_ACCT_WRITE : BLOCK_ACCT_READ);
+    if (is_write(&call->zr)) {
+        trace_virtio_blk_handle_write(VIRTIO_DEVICE(s), req, req->sector_num,
+                                      qiov->size / BDRV_SECTOR_SIZE);
+        ret = blk_co_pwritev(blk, offset, qiov->size, qiov, call->disk.flags);
+    } else {
+        trace_virtio_blk_handle_read(VIRTIO_DEVICE(s), req, req->sector_num,
+                                     qiov->size / BDRV_SECTOR_SIZE);
+        ret = blk_co_preadv(blk, offset, qiov->size, qiov, call->disk.flags);
+    }
+    virtio_blk_rw_complete(req, ret);
+}
+
+static void coroutine_fn suspect_rw_entry(void *opaque)
+{
+    g_autofree ZonedCall *call = opaque;
+    VirtIOBlockReq *req = call->req;
+    BlockBackend *blk = call->disk.blk;
+    AioContext *ctx = blk_get_aio_context(blk);
+    const int64_t offset = req->sector_num << BDRV_SECTOR_BITS;
+    int ret;
+
+    blk_dec_in_flight(blk);
+    ret = virtio_zoned_co_check_rw(blk, offset, req->qiov.size,
+                                   is_write(&call->zr));
+    if (!ret && (offset | req->qiov.size) &
+                (req->dev->conf.conf.logical_block_size - 1)) {
+        ret = -EIO;
+    }
+    trace_virtio_blk_zone_suspect(VIRTIO_DEVICE(req->dev), req,
+                                  call->zr.type, req->sector_num,
+                                  req->qiov.size, ret);
+    if (!ret) {
+        co_suspect_rw(call);
+        return;
+    }
+    aio_context_acquire(ctx);
+    reject_rw(req, &call->zr, virtio_zoned_status(ret));
+    aio_context_release(ctx);
+}
+
+/* Returns whether the request has been taken over */
+static bool handle_rw(VirtIOBlockReq *req, const VirtioZonedRequest *zr)
+{
+    VirtIOBlock *s = req->dev;
+    const uint64_t bytes = is_write(zr) ? iov_size(zr->out_iov, zr->out_num)
+                                        : iov_size(zr->in_iov, zr->in_num);
+    uint64_t capacity;
+    ZonedCall *call;
+
+    if (is_write(zr) && !blk_is_writable(s->blk)) {
+        reject_rw(req, zr, VIRTIO_BLK_S_IOERR);
+        return true;
+    }
+    if (!negotiated(VIRTIO_DEVICE(s))) {
+        /* Nobody can use a host-managed disk without knowing it */
+        if (s->zoned.model == BLK_Z_HM) {
+            reject_rw(req, zr, VIRTIO_BLK_S_IOERR);
+            return true;
+        }
+        return false;
+    }
+    if (!virtio_zoned_rw_is_suspect(&s->zoned, zr->sector, bytes,
+                                    is_write(zr))) {
+        return false;
+    }
+    /* What does not lie inside the disk fails as on any disk */
+    blk_get_geometry(s->blk, &capacity);
+    if (zr->sector > capacity ||
+        bytes >> BDRV_SECTOR_BITS > capacity - zr->sector ||
+        bytes > BDRV_REQUEST_MAX_BYTES) {
+        return false;
+    }
+
+    call = g_new(ZonedCall, 1);
+    *call = (ZonedCall) {
+        .req = req,
+        .disk.blk = s->blk,
+        .disk.flags = blk_ram_registrar_ok(&s->blk_ram_registrar) ?
+                      BDRV_REQ_REGISTERED_BUF : 0,
+        .zr = *zr,
+    };
+    req->sector_num = zr->sector;
+    qemu_iovec_init_external(&req->qiov,
+                             is_write(zr) ? zr->out_iov : zr->in_iov,
+                             is_write(zr) ? zr->out_num : zr->in_num);
+    start(s, suspect_rw_entry, call);
+    return true;
+}
+
+bool virtio_blk_zoned_handle_request(VirtIOBlockReq *req, uint32_t type,
+                                     struct iovec *in_iov, unsigned int in_num,
+                                     struct iovec *out_iov,
+                                     unsigned int out_num)
+{
+    VirtIOBlock *s = req->dev;
+    VirtIODevice *vdev = VIRTIO_DEVICE(s);
+    const VirtioZonedRequest zr = {
+        .type = type,
+        .sector = virtio_ldq_p(vdev, &req->out.sector),
+        .in_iov = in_iov,
+        .in_num = in_num,
+        .out_iov = out_iov,
+        .out_num = out_num,
+    };
+
+    /* As the base looks at types: without two bits that may be flags */
+    switch (type & ~(VIRTIO_BLK_T_OUT | VIRTIO_BLK_T_BARRIER)) {
+    case VIRTIO_BLK_T_IN:
+        return handle_rw(req, &zr);
+    case VIRTIO_BLK_T_DISCARD & ~VIRTIO_BLK_T_OUT:
+    case VIRTIO_BLK_T_WRITE_ZEROES & ~VIRTIO_BLK_T_OUT:
+        /* Not offered */
+        complete(req, &zr, VIRTIO_BLK_S_UNSUPP);
+        return true;
+    default:
+        break;
+    }
+    if (virtio_zoned_is_request(type) && negotiated(vdev)) {
+        handle_zone_request(req, &zr);
+        return true;
+    }
+    return false;
+}
+
+bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
+{
+    VirtIOBlock *s = req->dev;
+    VirtioZonedRequest zr = {
+        .in_iov = req->elem.in_sg,
+        .in_num = req->elem.in_num,
+    };
+
+    if (!virtio_blk_is_zoned(s) || !block_zone_errno_is_guest_error(ret)) {
+        return false;
+    }
+    acct_invalid(s, req->acct.type);
+    /* Cut off the status byte once more */
+    iov_discard_undo(&req->inhdr_undo);
+    iov_discard_back_undoable(zr.in_iov, &zr.in_num, sizeof(*req->in),
+                              &req->inhdr_undo);
+    complete(req, &zr, negotiated(VIRTIO_DEVICE(s)) ?
+                       virtio_zoned_status(ret) : VIRTIO_BLK_S_IOERR);
+    return true;
+}
+
+/* What must not change under a running guest */
+typedef struct ZonedGeometry {
+    VirtIOBlock *parent;
+    uint8_t model;
+    uint32_t nr_zones;
+    uint32_t max_open_zones;
+    uint32_t max_active_zones;
+    uint32_t max_append_sectors;
+    uint32_t write_granularity;
+    uint64_t zone_size;
+    uint64_t length;
+} ZonedGeometry;
+
+static void get_geometry(VirtIOBlock *s, ZonedGeometry *g)
+{
+    const BlockZoneLimits *l = &s->zoned;
+
+    g->model = l->model;
+    g->nr_zones = l->nr_zones;
+    g->max_open_zones = l->max_open_zones;
+    g->max_active_zones = l->max_active_zones;
+    g->max_append_sectors = virtio_blk_is_zoned(s) ?
+                            virtio_zoned_max_append_sectors(l) : 0;
+    g->write_granularity = l->write_granularity;
+    g->zone_size = l->zone_size;
+    g->length = blk_getlength(s->blk);
+}
+
+static int geometry_pre_save(void *opaque)
+{
+    ZonedGeometry *g = opaque;
+
+    get_geometry(g->parent, g);
+    return 0;
+}
+
+static bool same(const char *what, uint64_t theirs, uint64_t ours)
+{
+    if (theirs != ours) {
+        error_report("virtio-blk: zoned drive differs from that of the source:"
+                     " %s is %" PRIu64 " there and %" PRIu64 " here",
+                     what, theirs, ours);
+    }
+    return theirs == ours;
+}
+
+static int geometry_post_load(void *opaque, int version_id)
+{
+    const ZonedGeometry *g = opaque;
+    ZonedGeometry ours;
+
+    get_geometry(g->parent, &ours);
+    if (same("model", g->model, ours.model) &&
+        same("size", g->length, ours.length) &&
+        same("zone size", g->zone_size, ours.zone_size) &&
+        same("number of zones", g->nr_zones, ours.nr_zones) &&
+        same("limit of open zones", g->max_open_zones,
+             ours.max_open_zones) &&
+        same("limit of active zones", g->max_active_zones,
+             ours.max_active_zones) &&
+        same("limit of appends, in sectors,", g->max_append_sectors,
+             ours.max_append_sectors) &&
+        same("write granularity", g->write_granularity,
+             ours.write_granularity)) {
+        return 0;
+    }
+    return -EINVAL;
+}
+
+static const VMStateDescription vmstate_zoned_geometry_fields = {
+    .name = "virtio-blk-zoned/geometry/fields",
+    .pre_save = geometry_pre_save,
+    .post_load = geometry_post_load,
+    .fields = (VMStateField[]) {
+        VMSTATE_UINT8(model, ZonedGeometry),
+        VMSTATE_UINT32(nr_zones, ZonedGeometry),
+        VMSTATE_UINT32(max_open_zones, ZonedGeometry),
+        VMSTATE_UINT32(max_active_zones, ZonedGeometry),
+        VMSTATE_UINT32(max_append_sectors, ZonedGeometry),
+        VMSTATE_UINT32(write_granularity, ZonedGeometry),
+        VMSTATE_UINT64(zone_size, ZonedGeometry),
+        VMSTATE_UINT64(length, ZonedGeometry),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+static bool geometry_needed(void *opaque)
+{
+    VirtIOBlock *s = opaque;
+
+    return virtio_blk_is_zoned(s);
+}
+
+static const VMStateDescription vmstate_zoned_geometry = {
+    .name = "virtio-blk-zoned/geometry",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = geometry_needed,
+    .fields = (VMStateField[]) {
+        VMSTATE_WITH_TMP(VirtIOBlock, ZonedGeometry,
+                         vmstate_zoned_geometry_fields),
+        VMSTATE_END_OF_LIST()
+    },
+};
+
+/*
+ * Empty where the device is not zoned, so that the stream is as it was.  The
+ * name must not begin with another description's name and a slash.
+ */
+const VMStateDescription vmstate_virtio_blk_zoned = {
+    .name = "virtio-blk-zoned",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (VMStateField[]) {
+        VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * []) {
+        &vmstate_zoned_geometry,
+        NULL
+    },
+};
+
+int virtio_blk_zoned_post_load(VirtIODevice *vdev)
+{
+    VirtIOBlock *s = VIRTIO_BLK(vdev);
+
+    if (s->zoned.model == BLK_Z_HM && !negotiated(vdev) &&
+        vdev->status & VIRTIO_CONFIG_S_DRIVER_OK) {
+        error_report("virtio-blk: the drive is host-managed, but the guest "
+                     "uses it as one that is not zoned");
+        return -EINVAL;
+    }
+    return 0;
+}
