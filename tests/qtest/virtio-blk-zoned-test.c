@@ -1,0 +1,2763 @@
+/*
+ * QTest testcase for zoned virtio-blk disks
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ *
+ * A raw driver, which sends what Linux never would.  Cases are named after
+ * the requirements that they prove; docs/devel/zoned-conformance.rst lists
+ * those.  Sectors are of 512 bytes.
+ */
+
+#include "qemu/osdep.h"
+#include "libqtest.h"
+#include "qemu/bswap.h"
+#include "qemu/cutils.h"
+#include "qemu/units.h"
+#include "qapi/qmp/qdict.h"
+#include "qapi/qmp/qlist.h"
+#include "standard-headers/linux/virtio_blk.h"
+#include "standard-headers/linux/virtio_config.h"
+#include "standard-headers/linux/virtio_pci.h"
+#include "standard-headers/linux/virtio_ring.h"
+#include "libqos/libqos-pc.h"
+#include "libqos/virtio-pci.h"
+
+#define TIMEOUT_US (60 * 1000 * 1000)
+#define DEVFN QPCI_DEVFN(4, 0)
+
+/* The disk that most cases use, in sectors */
+#define ZS 128          /* zone size */
+#define CAP 96          /* zone capacity */
+#define LAST 64         /* size of the last zone */
+#define NR_CONV 2
+#define NR_ZONES 11
+#define CAPACITY ((NR_ZONES - 1) * ZS + LAST)
+#define MAX_OPEN 3
+#define MAX_ACTIVE 5
+#define ZONE(n) ((uint64_t)(n) * ZS)
+#define SEQ NR_CONV     /* the first sequential zone */
+
+#define HM_AS(prefix) \
+    prefix "driver=null-co," prefix "memory-backed=on," \
+    prefix "size=688128," prefix "zoned.model=host-managed," \
+    prefix "zoned.zone-size=64K," prefix "zoned.zone-capacity=48K," \
+    prefix "zoned.conventional-zones=2," prefix "zoned.max-open-zones=3," \
+    prefix "zoned.max-active-zones=5," prefix "zoned.max-append-size=48K"
+#define HM HM_AS("")
+#define HM_FAULTY "driver=blkdebug," HM_AS("image.")
+#define HA \
+    "driver=null-co,memory-backed=on,size=655360,zoned.model=host-aware," \
+    "zoned.zone-size=64K,zoned.conventional-zones=2"
+#define PLAIN "driver=null-co,size=655360"
+
+#define F_ZONED (1ull << VIRTIO_BLK_F_ZONED)
+
+/* Status bytes */
+enum {
+    OK = VIRTIO_BLK_S_OK,
+    IOERR = VIRTIO_BLK_S_IOERR,
+    UNSUPP = VIRTIO_BLK_S_UNSUPP,
+    INVALID = VIRTIO_BLK_S_ZONE_INVALID_CMD,
+    UNALIGNED = VIRTIO_BLK_S_ZONE_UNALIGNED_WP,
+    NO_OPEN = VIRTIO_BLK_S_ZONE_OPEN_RESOURCE,
+    NO_ACTIVE = VIRTIO_BLK_S_ZONE_ACTIVE_RESOURCE,
+};
+
+/* Request types */
+enum {
+    IN = VIRTIO_BLK_T_IN,
+    OUT = VIRTIO_BLK_T_OUT,
+    APPEND = VIRTIO_BLK_T_ZONE_APPEND,
+    REPORT = VIRTIO_BLK_T_ZONE_REPORT,
+    OPEN = VIRTIO_BLK_T_ZONE_OPEN,
+    CLOSE = VIRTIO_BLK_T_ZONE_CLOSE,
+    FINISH = VIRTIO_BLK_T_ZONE_FINISH,
+    RESET = VIRTIO_BLK_T_ZONE_RESET,
+    RESET_ALL = VIRTIO_BLK_T_ZONE_RESET_ALL,
+    SECURE_ERASE = 14,
+};
+
+static const uint32_t zone_types[] = {
+    APPEND, REPORT, OPEN, CLOSE, FINISH, RESET, RESET_ALL
+};
+
+/* Zone states */
+enum {
+    CONV = VIRTIO_BLK_ZS_NOT_WP,
+    EMPTY = VIRTIO_BLK_ZS_EMPTY,
+    IOPEN = VIRTIO_BLK_ZS_IOPEN,
+    EOPEN = VIRTIO_BLK_ZS_EOPEN,
+    CLOSED = VIRTIO_BLK_ZS_CLOSED,
+    RDONLY = VIRTIO_BLK_ZS_RDONLY,
+    FULL = VIRTIO_BLK_ZS_FULL,
+    OFFLINE = VIRTIO_BLK_ZS_OFFLINE,
+};
+
+/* How a request is cut into descriptors */
+typedef enum Layout {
+    NATURAL,                /* header, data, in-header */
+    BYTES,                  /* header and in-header of one byte each */
+    MERGED,                 /* one readable, one writable */
+} Layout;
+
+typedef struct Zbd {
+    QOSState *qs;
+    QTestState *qts;
+    QVirtioPCIDevice *pci;
+    QVirtioDevice *vdev;
+    QVirtQueue *vq;
+    uint64_t mem;           /* guest memory: one half to read, one to write */
+    uint16_t used_idx;
+    Layout layout;
+    uint32_t used_len;      /* of the last request */
+} Zbd;
+
+#define MEM_HALF (1 * MiB)
+
+/*
+ * The machine and the driver's start
+ */
+
+static Zbd *zbd_boot(const char *node, const char *device)
+{
+    Zbd *z = g_new0(Zbd, 1);
+
+    z->qs = qtest_pc_boot("-nodefaults -blockdev node-name=zbd,%s "
+                          "-device virtio-blk-pci,id=vd,drive=zbd,addr=4%s",
+                          node, device);
+    z->qts = z->qs->qts;
+    z->mem = guest_alloc(&z->qs->alloc, 2 * MEM_HALF);
+    z->pci = virtio_pci_new(z->qs->pcibus, &(QPCIAddress) { .devfn = DEVFN });
+    z->vdev = &z->pci->vdev;
+    qvirtio_pci_device_enable(z->pci);
+    return z;
+}
+
+static void zbd_start(Zbd *z)
+{
+    qvirtio_start_device(z->vdev);
+}
+
+static uint64_t zbd_offered(Zbd *z)
+{
+    return z->vdev->bus->get_features(z->vdev);
+}
+
+/* Returns whether the device has accepted the driver's choice */
+static bool zbd_try_features(Zbd *z, uint64_t features)
+{
+    const QVirtioBus *bus = z->vdev->bus;
+    uint8_t status = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+                     VIRTIO_CONFIG_S_FEATURES_OK;
+    uint32_t half;
+
+    /* Not by bus->set_features(), which insists on VERSION_1 */
+    for (half = 0; half < 2; half++) {
+        qpci_io_writel(z->pci->pdev, z->pci->bar, z->pci->common_cfg_offset +
+                       offsetof(struct virtio_pci_common_cfg,
+                                guest_feature_select), half);
+        qpci_io_writel(z->pci->pdev, z->pci->bar, z->pci->common_cfg_offset +
+                       offsetof(struct virtio_pci_common_cfg, guest_feature),
+                       features >> (32 * half));
+    }
+    z->vdev->features = features;
+    bus->set_status(z->vdev, status);
+    z->vdev->features_negotiated = true;
+    return bus->get_status(z->vdev) & VIRTIO_CONFIG_S_FEATURES_OK;
+}
+
+static uint64_t zbd_usual_features(Zbd *z)
+{
+    return zbd_offered(z) & ~(QVIRTIO_F_BAD_FEATURE |
+                              (1ull << VIRTIO_F_RING_PACKED) |
+                              (1ull << VIRTIO_RING_F_INDIRECT_DESC) |
+                              (1ull << VIRTIO_RING_F_EVENT_IDX));
+}
+
+static void zbd_driver_ok(Zbd *z)
+{
+    const QVirtioBus *bus = z->vdev->bus;
+
+    bus->set_status(z->vdev, bus->get_status(z->vdev) |
+                             VIRTIO_CONFIG_S_DRIVER_OK);
+}
+
+static void zbd_setup_queue(Zbd *z, uint16_t index)
+{
+    z->vq = qvirtqueue_setup(z->vdev, &z->qs->alloc, index);
+    z->used_idx = 0;
+}
+
+static void zbd_run_without(Zbd *z, uint64_t features)
+{
+    zbd_start(z);
+    g_assert_true(zbd_try_features(z, zbd_usual_features(z) & ~features));
+    zbd_setup_queue(z, 0);
+    zbd_driver_ok(z);
+}
+
+static Zbd *zbd_new(const char *node, const char *device)
+{
+    Zbd *z = zbd_boot(node, device);
+
+    zbd_run_without(z, 0);
+    return z;
+}
+
+/* Wait for an outgoing migration to end */
+static void migrate_wait(QTestState *qts)
+{
+    const gint64 start = g_get_monotonic_time();
+    bool done = false;
+
+    while (!done) {
+        QDict *resp = qtest_qmp(qts, "{'execute': 'query-migrate'}");
+        const char *status = qdict_get_try_str(qdict_get_qdict(resp, "return"),
+                                               "status");
+
+        g_assert_cmpstr(status, !=, "failed");
+        done = g_str_equal(status, "completed");
+        qobject_unref(resp);
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+    }
+}
+
+static void zbd_free(Zbd *z)
+{
+    if (z->vq) {
+        qvirtqueue_cleanup(z->vdev->bus, z->vq, &z->qs->alloc);
+    }
+    qvirtio_pci_device_disable(z->pci);
+    g_free(z->pci->pdev);
+    g_free(z->pci);
+    qtest_shutdown(z->qs);
+    g_free(z);
+}
+
+/* The driver resets the device and starts again */
+static void zbd_restart(Zbd *z)
+{
+    qvirtqueue_cleanup(z->vdev->bus, z->vq, &z->qs->alloc);
+    zbd_run_without(z, 0);
+}
+
+/*
+ * Requests
+ */
+
+static void zbd_wait(Zbd *z, unsigned int nr)
+{
+    const gint64 start = g_get_monotonic_time();
+    const uint16_t until = z->used_idx + nr;
+
+    while (qtest_readw(z->qts, z->vq->used + 2) != until) {
+        qtest_clock_step(z->qts, 100);
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+    }
+    z->used_len = qtest_readl(z->qts, z->vq->used + 4 +
+                              (uint16_t)(until - 1) % z->vq->size * 8 + 4);
+    z->used_idx = until;
+}
+
+/* Lengths of descriptors for a part of @len bytes; returns how many */
+static unsigned int cut(Layout layout, size_t len, size_t head, size_t tail,
+                        uint32_t *out)
+{
+    unsigned int n = 0;
+    size_t data = len - head - tail;
+    size_t i;
+
+    switch (layout) {
+    case NATURAL:
+        if (head) {
+            out[n++] = head;
+        }
+        if (data) {
+            out[n++] = data;
+        }
+        if (tail) {
+            out[n++] = tail;
+        }
+        break;
+    case BYTES:
+        for (i = 0; i < head; i++) {
+            out[n++] = 1;
+        }
+        if (data) {
+            out[n++] = 1;
+        }
+        if (data > 1) {
+            out[n++] = data - 1;
+        }
+        for (i = 0; i < tail; i++) {
+            out[n++] = 1;
+        }
+        break;
+    case MERGED:
+        out[n++] = len;
+        break;
+    }
+    return n;
+}
+
+/* Put a request in the queue at descriptor @first; returns the next free */
+static unsigned int zbd_submit(Zbd *z, unsigned int first,
+                               uint64_t rd, size_t rd_len, size_t rd_head,
+                               uint64_t wr, size_t wr_len, size_t wr_tail)
+{
+    uint32_t lens[256];
+    unsigned int nr_rd = cut(z->layout, rd_len, rd_head, 0, lens);
+    unsigned int nr = nr_rd;
+    unsigned int i;
+
+    if (wr_len) {
+        nr += cut(z->layout, wr_len, 0, wr_tail, lens + nr_rd);
+    }
+    g_assert_cmpuint(first + nr, <=, z->vq->size);
+
+    z->vq->free_head = first;
+    for (i = 0; i < nr; i++) {
+        uint64_t *at = i < nr_rd ? &rd : &wr;
+
+        qvirtqueue_add(z->qts, z->vq, *at, lens[i], i >= nr_rd, i < nr - 1);
+        *at += lens[i];
+    }
+    qvirtqueue_kick(z->qts, z->vdev, z->vq, first);
+    return first + nr;
+}
+
+static void put_header(uint8_t *to, uint32_t type, uint32_t reserved,
+                       uint64_t sector)
+{
+    stl_le_p(to, type);
+    stl_le_p(to + 4, reserved);
+    stq_le_p(to + 8, sector);
+}
+
+/*
+ * Send one request and wait for it.  @in_len does not count the status byte,
+ * which is returned.  @tail: bytes of the in-header, which the layout may cut.
+ */
+static uint8_t zbd_send(Zbd *z, uint32_t type, uint64_t sector,
+                        const void *out, size_t out_len,
+                        void *in, size_t in_len, size_t tail)
+{
+    g_autofree uint8_t *rd = g_malloc(16 + out_len);
+    g_autofree uint8_t *wr = g_malloc(in_len + 1);
+
+    g_assert_cmpuint(16 + out_len, <=, MEM_HALF);
+    g_assert_cmpuint(in_len + 1, <=, MEM_HALF);
+    put_header(rd, type, 0, sector);
+    if (out_len) {
+        memcpy(rd + 16, out, out_len);
+    }
+    memset(wr, 0xa5, in_len + 1);
+    qtest_bufwrite(z->qts, z->mem, rd, 16 + out_len);
+    qtest_bufwrite(z->qts, z->mem + MEM_HALF, wr, in_len + 1);
+
+    zbd_submit(z, 0, z->mem, 16 + out_len, 16,
+               z->mem + MEM_HALF, in_len + 1, tail);
+    zbd_wait(z, 1);
+
+    qtest_bufread(z->qts, z->mem + MEM_HALF, wr, in_len + 1);
+    if (in_len) {
+        memcpy(in, wr, in_len);
+    }
+    return wr[in_len];
+}
+
+static uint8_t zbd_mgmt(Zbd *z, uint32_t type, uint64_t sector)
+{
+    return zbd_send(z, type, sector, NULL, 0, NULL, 0, 1);
+}
+
+/* Write @n sectors, each filled with @pattern */
+static uint8_t zbd_out(Zbd *z, uint64_t sector, size_t n, uint8_t pattern)
+{
+    g_autofree uint8_t *buf = g_malloc(n * 512);
+
+    memset(buf, pattern, n * 512);
+    return zbd_send(z, OUT, sector, buf, n * 512, NULL, 0, 1);
+}
+
+static uint8_t zbd_in(Zbd *z, uint64_t sector, size_t n)
+{
+    g_autofree uint8_t *buf = g_malloc(n * 512);
+
+    return zbd_send(z, IN, sector, NULL, 0, buf, n * 512, 1);
+}
+
+/* @in_header: bytes in front of the status byte, 8 in the specification */
+static uint8_t zbd_append_ex(Zbd *z, uint64_t sector, size_t bytes,
+                             uint8_t pattern, size_t in_header,
+                             uint64_t *where)
+{
+    g_autofree uint8_t *buf = g_malloc(bytes);
+    uint8_t in[64] = { 0 };
+    uint8_t status;
+    size_t i;
+
+    memset(buf, pattern, bytes);
+    status = zbd_send(z, APPEND, sector, buf, bytes, in, in_header,
+                      in_header + 1);
+    for (i = 8; i < in_header; i++) {
+        g_assert_cmphex(in[i], ==, 0);
+    }
+    if (where) {
+        *where = ldq_le_p(in);
+    }
+    return status;
+}
+
+static uint8_t zbd_append(Zbd *z, uint64_t sector, size_t n, uint64_t *where)
+{
+    return zbd_append_ex(z, sector, n * 512, 0x77, 8, where);
+}
+
+static void assert_data(Zbd *z, uint64_t sector, size_t n, uint8_t pattern)
+{
+    g_autofree uint8_t *buf = g_malloc(n * 512);
+    size_t i;
+
+    g_assert_cmpint(zbd_send(z, IN, sector, NULL, 0, buf, n * 512, 1), ==, OK);
+    for (i = 0; i < n * 512; i++) {
+        g_assert_cmphex(buf[i], ==, pattern);
+    }
+}
+
+typedef struct Zone {
+    uint64_t cap, start, wp;
+    uint8_t type, state;
+} Zone;
+
+/* Returns how many zones the device says it reported */
+static uint64_t parse_report(const uint8_t *buf, Zone *zones, size_t room)
+{
+    const uint64_t nr = ldq_le_p(buf);
+    size_t i, j;
+
+    g_assert_cmpuint(nr, <=, room);
+    for (i = 8; i < 64; i++) {
+        g_assert_cmphex(buf[i], ==, 0);
+    }
+    for (i = 0; i < nr; i++) {
+        const uint8_t *d = buf + 64 + 64 * i;
+
+        zones[i] = (Zone) {
+            .cap = ldq_le_p(d),
+            .start = ldq_le_p(d + 8),
+            .wp = ldq_le_p(d + 16),
+            .type = d[24],
+            .state = d[25],
+        };
+        for (j = 26; j < 64; j++) {
+            g_assert_cmphex(d[j], ==, 0);
+        }
+    }
+    return nr;
+}
+
+static uint64_t zbd_report(Zbd *z, uint64_t sector, Zone *zones, size_t room)
+{
+    const size_t len = 64 + 64 * room;
+    g_autofree uint8_t *buf = g_malloc(len);
+
+    g_assert_cmpint(zbd_send(z, REPORT, sector, NULL, 0, buf, len, 1), ==, OK);
+    return parse_report(buf, zones, room);
+}
+
+static Zone zbd_zone(Zbd *z, unsigned int n)
+{
+    Zone zone;
+
+    g_assert_cmpuint(zbd_report(z, ZONE(n), &zone, 1), ==, 1);
+    return zone;
+}
+
+static void assert_zone(Zbd *z, unsigned int n, uint8_t state, uint64_t wp)
+{
+    Zone zone = zbd_zone(z, n);
+
+    g_assert_cmpint(zone.state, ==, state);
+    if (state == FULL) {
+        g_assert_cmpuint(zone.wp, ==, MIN(ZONE(n + 1), CAPACITY));
+    } else {
+        g_assert_cmpuint(zone.wp, ==, ZONE(n) + wp);
+    }
+}
+
+static uint32_t config32(Zbd *z, unsigned int at)
+{
+    return z->vdev->bus->config_readl(z->vdev, at);
+}
+
+#define ZCFG(field) \
+    (offsetof(struct virtio_blk_config, zoned) + \
+     offsetof(struct virtio_blk_zoned_characteristics, field))
+
+/* Bring an EMPTY zone into a state; returns its write pointer in the zone */
+static unsigned int make_state(Zbd *z, unsigned int n, uint8_t state,
+                               unsigned int written)
+{
+    if (written) {
+        g_assert_cmpint(zbd_out(z, ZONE(n), written, 0x11), ==, OK);
+    }
+    switch (state) {
+    case EOPEN:
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(n)), ==, OK);
+        break;
+    case CLOSED:
+        g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(n)), ==, OK);
+        break;
+    case FULL:
+        g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(n)), ==, OK);
+        break;
+    default:
+        break;
+    }
+    assert_zone(z, n, state, written);
+    return written;
+}
+
+/*
+ * Offering, negotiation, configuration
+ */
+
+static void test_vz1(void)
+{
+    Zbd *z = zbd_boot(PLAIN, "");
+
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, 0);
+    zbd_free(z);
+
+    /* The disk is not shown as zoned, either */
+    z = zbd_boot(HA, ",zoned=off");
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, 0);
+    zbd_free(z);
+}
+
+/* A device with @props cannot be had; the error says @message */
+static void assert_refused(const char *node, const char *props,
+                           const char *message)
+{
+    QTestState *qts = qtest_initf("-nodefaults -blockdev node-name=zbd,%s",
+                                  node);
+    g_autofree char *out = qtest_hmp(qts, "device_add "
+                                     "virtio-blk-pci,drive=zbd,id=vd%s",
+                                     props);
+
+    if (!strstr(out, message)) {
+        g_error("'%s' is not in '%s'", message, out);
+    }
+    qtest_quit(qts);
+}
+
+/* The features and configuration that a legacy driver sees */
+static void test_vz2(void)
+{
+    Zbd *z = zbd_boot(HM, "");
+    QPCIBar legacy = qpci_iomap(z->pci->pdev, 0, NULL);
+
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, F_ZONED);
+    g_assert_cmphex(qpci_io_readl(z->pci->pdev, legacy,
+                                  VIRTIO_PCI_HOST_FEATURES) & F_ZONED, ==, 0);
+    zbd_free(z);
+
+    z = zbd_boot(HA, ",disable-modern=on");
+    g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, 0);
+    zbd_free(z);
+
+    assert_refused(HM, ",disable-modern=on", "disable-modern=off");
+}
+
+/* A legacy driver takes the bit though it is not offered */
+static void test_legacy_takes_bit(void)
+{
+    Zbd *z = zbd_boot(HA, ",disable-modern=on");
+    uint8_t in[128];
+
+    zbd_start(z);
+    z->vdev->bus->set_features(z->vdev, F_ZONED);
+    z->vdev->features_negotiated = true;
+    zbd_setup_queue(z, 0);
+    zbd_driver_ok(z);
+    g_assert_cmpint(zbd_send(z, REPORT, 0, NULL, 0, in, sizeof(in), 1),
+                    ==, UNSUPP);
+    g_assert_cmpint(zbd_out(z, ZONE(5) + 8, 1, 0x42), ==, OK);
+    assert_data(z, ZONE(5) + 8, 1, 0x42);
+    zbd_free(z);
+}
+
+static void assert_config_hidden(Zbd *z)
+{
+    unsigned int i;
+
+    for (i = 72; i < 96; i++) {
+        g_assert_cmphex(z->vdev->bus->config_readb(z->vdev, i), ==, 0);
+    }
+}
+
+static void test_vz3(void)
+{
+    Zbd *z = zbd_boot(HA, "");
+
+    zbd_run_without(z, F_ZONED);
+    assert_config_hidden(z);
+    /* It is a plain disk */
+    g_assert_cmpint(zbd_out(z, ZONE(4) - 8, 16, 0x42), ==, OK);
+    assert_data(z, ZONE(4) - 8, 16, 0x42);
+    zbd_free(z);
+}
+
+static void test_vz4(void)
+{
+    Zbd *z = zbd_boot(HM, "");
+    uint64_t features;
+
+    zbd_start(z);
+    features = zbd_usual_features(z);
+    g_assert_false(zbd_try_features(z, features & ~F_ZONED));
+
+    /* Nor without the modern feature itself */
+    zbd_start(z);
+    g_assert_false(zbd_try_features(z, features &
+                                    ~(F_ZONED | 1ull << VIRTIO_F_VERSION_1)));
+    zbd_start(z);
+    g_assert_false(zbd_try_features(z, features &
+                                    ~(1ull << VIRTIO_F_VERSION_1)));
+
+    /* A driver that goes on all the same cannot do harm */
+    zbd_start(z);
+    g_assert_false(zbd_try_features(z, features & ~F_ZONED));
+    zbd_setup_queue(z, 0);
+    zbd_driver_ok(z);
+    assert_config_hidden(z);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, IOERR);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), 8), ==, IOERR);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, UNSUPP);
+
+    zbd_restart(z);
+    assert_zone(z, SEQ, EMPTY, 0);
+    zbd_free(z);
+}
+
+/* The legacy interface of a transitional device is no way round */
+static void test_vz4_legacy(void)
+{
+    Zbd *z = zbd_boot(HA, ",disable-modern=on");
+    const QVirtioBus *legacy = z->vdev->bus;
+
+    zbd_free(z);
+    z = zbd_boot(HM, "");
+    g_assert_true(z->vdev->bus != legacy);
+    z->vdev->bus = legacy;
+    z->pci->bar = qpci_iomap(z->pci->pdev, 0, NULL);
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, 0);
+    qvirtio_set_features(z->vdev, F_ZONED);
+    zbd_setup_queue(z, 0);
+    qvirtio_set_driver_ok(z->vdev);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, IOERR);
+    g_assert_cmpint(zbd_out(z, 0, 8, 0x42), ==, IOERR);
+    g_assert_cmpint(zbd_in(z, 0, 8), ==, IOERR);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, UNSUPP);
+    zbd_free(z);
+}
+
+static void test_vz6(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(z->vdev->bus->config_readb(z->vdev, ZCFG(model)), ==,
+                    VIRTIO_BLK_Z_HM);
+    zbd_free(z);
+}
+
+static void test_vz7(void)
+{
+    Zbd *z = zbd_new(HA, "");
+
+    g_assert_cmpint(z->vdev->bus->config_readb(z->vdev, ZCFG(model)), ==,
+                    VIRTIO_BLK_Z_HA);
+    zbd_free(z);
+}
+
+static void test_vz8(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    Zone zones[NR_ZONES];
+    unsigned int i;
+
+    g_assert_cmpuint(config32(z, ZCFG(zone_sectors)), ==, ZS);
+    g_assert_cmpuint(zbd_report(z, 0, zones, NR_ZONES), ==, NR_ZONES);
+    for (i = 0; i < NR_ZONES; i++) {
+        g_assert_cmpuint(zones[i].start, ==, ZONE(i));
+    }
+    zbd_free(z);
+}
+
+static void test_vz9(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    Zone zones[NR_ZONES + 1];
+
+    g_assert_cmpuint(config32(z, 0), ==, CAPACITY);
+    g_assert_cmpuint(zbd_report(z, 0, zones, NR_ZONES + 1), ==, NR_ZONES);
+    g_assert_cmpuint(zones[NR_ZONES - 1].cap, <=, LAST);
+    /* The last zone can be filled, and no more */
+    g_assert_cmpint(zbd_out(z, ZONE(NR_ZONES - 1), LAST, 1), ==, OK);
+    assert_zone(z, NR_ZONES - 1, FULL, 0);
+    g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(NR_ZONES - 1)), ==, OK);
+    assert_zone(z, NR_ZONES - 1, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz10(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    g_assert_cmpuint(config32(z, ZCFG(max_open_zones)), ==, MAX_OPEN);
+    for (i = 0; i < MAX_OPEN; i++) {
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, OK);
+    }
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, NO_OPEN);
+    zbd_free(z);
+
+    z = zbd_new(HM ",zoned.max-open-zones=0,zoned.max-active-zones=0", "");
+    g_assert_cmpuint(config32(z, ZCFG(max_open_zones)), ==, 0);
+    for (i = SEQ; i < NR_ZONES; i++) {
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(i)), ==, OK);
+    }
+    zbd_free(z);
+}
+
+/* Close @nr zones with data */
+static void fill_active(Zbd *z, unsigned int first, unsigned int nr)
+{
+    unsigned int i;
+
+    for (i = first; i < first + nr; i++) {
+        make_state(z, i, CLOSED, 8);
+    }
+}
+
+static void test_vz11(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpuint(config32(z, ZCFG(max_active_zones)), ==, MAX_ACTIVE);
+    fill_active(z, SEQ, MAX_ACTIVE);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + MAX_ACTIVE)), ==, NO_ACTIVE);
+    zbd_free(z);
+}
+
+static void test_vz12(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint32_t max = config32(z, ZCFG(max_append_sectors));
+
+    g_assert_cmpuint(max, ==, 96);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), max, NULL), ==, OK);
+    assert_zone(z, SEQ, FULL, 0);
+    zbd_free(z);
+}
+
+/* The bound consists of two limits, one of which does not exist */
+static void test_vz13(void)
+{
+    Zbd *z = zbd_boot(HM, "");
+
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & (1ull << VIRTIO_BLK_F_SIZE_MAX), ==, 0);
+    zbd_free(z);
+}
+
+/* L-3: a guest computes the limit in bytes, with 32 bits */
+static void test_l3(void)
+{
+    Zbd *z = zbd_new("driver=null-co,size=34359738368,zoned.model=host-managed,"
+                     "zoned.zone-size=8G", "");
+    uint32_t max = config32(z, ZCFG(max_append_sectors));
+
+    g_assert_cmpuint(config32(z, ZCFG(zone_sectors)), ==, 8 * GiB / 512);
+    g_assert_cmpuint(max, >, 0);
+    g_assert_cmpuint(max, <, 1 << 23);
+    zbd_free(z);
+}
+
+static void test_vz15(void)
+{
+    Zbd *z = zbd_new(HM ",zoned.write-granularity=4096", "");
+
+    g_assert_cmpuint(config32(z, ZCFG(write_granularity)), ==, 4096);
+    /* L-5: guests align to the block size only */
+    g_assert_cmpuint(config32(z, offsetof(struct virtio_blk_config, blk_size)),
+                     ==, 4096);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, OK);
+    assert_zone(z, SEQ, IOPEN, 16);
+    zbd_free(z);
+
+    z = zbd_new(HM, "");
+    g_assert_cmpuint(config32(z, ZCFG(write_granularity)), ==, 512);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 1, 1), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, OK);
+    zbd_free(z);
+
+    assert_refused(HM ",zoned.write-granularity=4096",
+                   ",logical_block_size=512", "logical_block_size");
+    assert_refused(HM, ",logical_block_size=4096,physical_block_size=4096",
+                   "logical_block_size");
+}
+
+static void test_vz16(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    for (i = 0; i < 3; i++) {
+        g_assert_cmphex(z->vdev->bus->config_readb(z->vdev,
+                                                   ZCFG(unused2) + i), ==, 0);
+    }
+    g_assert_cmphex(z->vdev->bus->config_readb(z->vdev, 33), ==, 0);
+    for (i = 57; i < 60; i++) {
+        g_assert_cmphex(z->vdev->bus->config_readb(z->vdev, i), ==, 0);
+    }
+    zbd_free(z);
+}
+
+static void test_vz17(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    for (i = 72; i < 96; i++) {
+        qpci_io_writeb(z->pci->pdev, z->pci->bar,
+                       z->pci->device_cfg_offset + i, 0xff);
+    }
+    g_assert_cmpuint(config32(z, ZCFG(zone_sectors)), ==, ZS);
+    g_assert_cmpuint(config32(z, ZCFG(max_open_zones)), ==, MAX_OPEN);
+    g_assert_cmpuint(config32(z, ZCFG(max_active_zones)), ==, MAX_ACTIVE);
+    g_assert_cmpuint(config32(z, ZCFG(write_granularity)), ==, 512);
+    g_assert_cmphex(config32(z, ZCFG(model)), ==, VIRTIO_BLK_Z_HM);
+    zbd_free(z);
+}
+
+static void test_vz18(void)
+{
+    static const char *const nodes[] = { HM, HA };
+    unsigned int i;
+
+    for (i = 0; i < 2; i++) {
+        Zbd *z = zbd_boot(nodes[i], "");
+
+        zbd_start(z);
+        g_assert_cmpuint(config32(z, ZCFG(zone_sectors)), ==, ZS);
+        g_assert_cmphex(config32(z, ZCFG(model)), ==,
+                        i ? VIRTIO_BLK_Z_HA : VIRTIO_BLK_Z_HM);
+        zbd_free(z);
+    }
+}
+
+static void test_vz20(void)
+{
+    static const char *const nodes[] = { HA, PLAIN };
+    unsigned int i, j;
+
+    for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+        Zbd *z = zbd_boot(nodes[i], "");
+        uint8_t in[128];
+
+        zbd_run_without(z, F_ZONED);
+        for (j = 0; j < ARRAY_SIZE(zone_types); j++) {
+            g_assert_cmpint(zbd_send(z, zone_types[j], 0, NULL, 0,
+                                     in, sizeof(in), 1), ==, UNSUPP);
+        }
+        zbd_free(z);
+    }
+}
+
+/* Trap 9: types around the zoned ones, and with the base's flag bits */
+static void test_types(void)
+{
+    static const uint32_t types[] = {
+        14, 17, 19, 21, 23, 25, 27, 28,
+        APPEND | 0x80000000, REPORT | 0x80000000, RESET_ALL | 0x80000000,
+        APPEND | 0x100, RESET | 0x10000,
+    };
+    Zbd *z = zbd_new(HM, "");
+    uint8_t out[512] = { 0 }, in[128];
+    unsigned int i;
+
+    make_state(z, SEQ, IOPEN, 8);
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        g_assert_cmpint(zbd_send(z, types[i], ZONE(SEQ), out, sizeof(out),
+                                 in, sizeof(in), 1), ==, UNSUPP);
+        assert_zone(z, SEQ, IOPEN, 8);
+    }
+    zbd_free(z);
+}
+
+/*
+ * Status
+ */
+
+static void test_vz22(void)
+{
+    Zbd *z = zbd_new(HM ",zoned.write-granularity=4096", "");
+
+    /* At the write pointer, too short */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 1, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, UNALIGNED);
+    g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 100, 1, 8, NULL), ==,
+                    UNALIGNED);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 9, 1), ==, UNALIGNED);
+    /* Not at the write pointer */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 1, 8, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, UNALIGNED);
+    assert_zone(z, SEQ, EMPTY, 0);
+
+    /* Other mistakes come first */
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 8, 1, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(0), 1, NULL), ==, INVALID);
+    make_state(z, SEQ, IOPEN, CAP - 8);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 9, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + CAP - 8, 9, 1), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, UNALIGNED);
+    make_state(z, SEQ + 1, FULL, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + 1), 1, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + 1), 1, 1), ==, INVALID);
+
+    /* A conventional zone is a plain disk of this block size */
+    g_assert_cmpint(zbd_out(z, 1, 1, 1), ==, IOERR);
+    g_assert_cmpint(zbd_out(z, 16, 8, 1), ==, OK);
+    zbd_free(z);
+}
+
+static void test_vz23(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    for (i = 0; i < MAX_OPEN; i++) {
+        make_state(z, SEQ + i, EOPEN, 0);
+    }
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, NO_OPEN);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + i), 8, 1), ==, NO_OPEN);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + i), 8, NULL), ==, NO_OPEN);
+    assert_zone(z, SEQ + i, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz24(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    const uint64_t next = ZONE(SEQ + MAX_ACTIVE);
+
+    fill_active(z, SEQ, MAX_ACTIVE);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, next), ==, NO_ACTIVE);
+    g_assert_cmpint(zbd_out(z, next, 8, 1), ==, NO_ACTIVE);
+    g_assert_cmpint(zbd_append(z, next, 8, NULL), ==, NO_ACTIVE);
+    assert_zone(z, SEQ + MAX_ACTIVE, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz25(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    const uint64_t next = ZONE(SEQ + MAX_ACTIVE);
+    unsigned int i;
+
+    fill_active(z, SEQ, MAX_ACTIVE - MAX_OPEN);
+    for (i = MAX_ACTIVE - MAX_OPEN; i < MAX_ACTIVE; i++) {
+        make_state(z, SEQ + i, EOPEN, 0);
+    }
+    g_assert_cmpint(zbd_mgmt(z, OPEN, next), ==, NO_ACTIVE);
+    g_assert_cmpint(zbd_out(z, next, 8, 1), ==, NO_ACTIVE);
+    g_assert_cmpint(zbd_append(z, next, 8, NULL), ==, NO_ACTIVE);
+    zbd_free(z);
+}
+
+static void test_vz27(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t in[256];
+    size_t len;
+
+    /* A report that has no room for its header, or lies outside the disk */
+    for (len = 0; len < 64; len++) {
+        g_assert_cmpint(zbd_send(z, REPORT, 0, NULL, 0, in, len, 1), ==,
+                        INVALID);
+    }
+    g_assert_cmpint(zbd_send(z, REPORT, CAPACITY, NULL, 0, in, 256, 1), ==,
+                    INVALID);
+    /* An append with no room for its answer */
+    for (len = 0; len < 8; len++) {
+        g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 512, 1, len, NULL), ==,
+                        INVALID);
+    }
+    assert_zone(z, SEQ, EMPTY, 0);
+    zbd_free(z);
+}
+
+/* Trap 9: sectors beyond any disk */
+static void test_sectors(void)
+{
+    static const uint64_t sectors[] = {
+        CAPACITY, CAPACITY + 1, ZONE(NR_ZONES), 1ull << 40, 1ull << 54,
+        1ull << 55, (1ull << 55) + ZONE(SEQ), (1ull << 63) + ZONE(SEQ),
+        INT64_MAX, UINT64_MAX, UINT64_MAX - ZS + 1,
+    };
+    Zbd *z = zbd_new(HM, "");
+    uint8_t in[256];
+    unsigned int i, j;
+
+    make_state(z, SEQ, IOPEN, 8);
+    for (i = 0; i < ARRAY_SIZE(sectors); i++) {
+        for (j = 0; j < ARRAY_SIZE(zone_types); j++) {
+            if (zone_types[j] != RESET_ALL) {
+                g_assert_cmpint(zbd_send(z, zone_types[j], sectors[i], in,
+                                         zone_types[j] == APPEND ? 256 : 0,
+                                         in, sizeof(in), 1), ==, INVALID);
+            }
+        }
+        g_assert_cmpint(zbd_out(z, sectors[i], 1, 1), ==, IOERR);
+        g_assert_cmpint(zbd_in(z, sectors[i], 1), ==, IOERR);
+    }
+    g_assert_cmpint(zbd_out(z, CAPACITY - 1, 2, 1), ==, IOERR);
+    g_assert_cmpint(zbd_in(z, CAPACITY - 1, 2), ==, IOERR);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+/*
+ * Zone management
+ */
+
+static void test_vz28(void)
+{
+    static const uint32_t ops[] = { OPEN, CLOSE, FINISH, RESET };
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        g_assert_cmpint(zbd_mgmt(z, ops[i], 0), ==, INVALID);
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(1)), ==, INVALID);
+    }
+    zbd_free(z);
+}
+
+static void test_vz29(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    make_state(z, SEQ, EOPEN, 0);
+    make_state(z, SEQ + 1, EOPEN, 8);       /* from IOPEN */
+    make_state(z, SEQ + 2, CLOSED, 8);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + 2)), ==, OK);
+    assert_zone(z, SEQ + 2, EOPEN, 8);
+    zbd_free(z);
+}
+
+/* G-11: an address that is not that of a zone */
+static void test_g11(void)
+{
+    static const uint32_t ops[] = { OPEN, CLOSE, FINISH, RESET };
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    make_state(z, SEQ, IOPEN, 8);
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(SEQ) + 1), ==, INVALID);
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(SEQ) + ZS - 1), ==, INVALID);
+        g_assert_cmpint(zbd_mgmt(z, ops[i], CAPACITY), ==, INVALID);
+        assert_zone(z, SEQ, IOPEN, 8);
+    }
+    zbd_free(z);
+}
+
+static void test_vz30(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    for (i = 0; i < MAX_OPEN; i++) {
+        make_state(z, SEQ + i, EOPEN, 8);
+    }
+    make_state(z, SEQ + i, EMPTY, 0);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, NO_OPEN);
+    assert_zone(z, SEQ + i, EMPTY, 0);
+    /* Nothing else has changed, either (trap 24) */
+    for (i = 0; i < MAX_OPEN; i++) {
+        assert_zone(z, SEQ + i, EOPEN, 8);
+    }
+    zbd_free(z);
+
+    /* No active resource: no implicitly open zone is closed in vain */
+    z = zbd_new(HM, "");
+    for (i = 0; i < MAX_OPEN; i++) {
+        make_state(z, SEQ + MAX_ACTIVE - MAX_OPEN + i, IOPEN, 8);
+    }
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ + 2)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ + 3)), ==, OK);
+    make_state(z, SEQ, IOPEN, 8);
+    make_state(z, SEQ + 1, IOPEN, 8);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + 5)), ==, NO_ACTIVE);
+    assert_zone(z, SEQ, IOPEN, 8);
+    assert_zone(z, SEQ + 1, IOPEN, 8);
+    assert_zone(z, SEQ + 4, IOPEN, 8);
+    zbd_free(z);
+}
+
+static void test_vz31(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    make_state(z, SEQ, CLOSED, 8);
+    make_state(z, SEQ + 1, EOPEN, 8);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ + 1)), ==, OK);
+    assert_zone(z, SEQ + 1, CLOSED, 8);
+    make_state(z, SEQ + 2, EOPEN, 0);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ + 2)), ==, OK);
+    assert_zone(z, SEQ + 2, EMPTY, 0);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ + 2)), ==, INVALID);
+    zbd_free(z);
+}
+
+static void test_vz32(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    make_state(z, SEQ, FULL, 0);
+    make_state(z, SEQ + 1, FULL, 8);
+    /* Finishing takes no resource (G-1) */
+    fill_active(z, SEQ + 2, MAX_ACTIVE);
+    make_state(z, SEQ + 2 + MAX_ACTIVE, FULL, 0);
+    zbd_free(z);
+}
+
+static void test_vz33(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    static const uint8_t states[] = { IOPEN, EOPEN, CLOSED, FULL };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(states); i++) {
+        make_state(z, SEQ + i, states[i], 8);
+        g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ + i)), ==, OK);
+        assert_zone(z, SEQ + i, EMPTY, 0);
+    }
+    zbd_free(z);
+}
+
+static void test_vz34(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    static const uint64_t sectors[] = { 0, 5, ZONE(SEQ), UINT64_MAX };
+    unsigned int i, n;
+
+    for (i = 0; i < ARRAY_SIZE(sectors); i++) {
+        make_state(z, SEQ, IOPEN, 8);
+        make_state(z, SEQ + 1, EOPEN, 8);
+        make_state(z, SEQ + 2, CLOSED, 8);
+        make_state(z, SEQ + 3, FULL, 8);
+        make_state(z, NR_ZONES - 1, IOPEN, 8);
+        g_assert_cmpint(zbd_mgmt(z, RESET_ALL, sectors[i]), ==, OK);
+        g_assert_cmpint(zbd_zone(z, 0).state, ==, CONV);
+        for (n = SEQ; n < NR_ZONES; n++) {
+            assert_zone(z, n, EMPTY, 0);
+        }
+    }
+    zbd_free(z);
+}
+
+/* A disk of a single zone is not taken for that zone */
+static void test_vz34_single(void)
+{
+    Zbd *z = zbd_new("driver=null-co,memory-backed=on,size=65536,"
+                     "zoned.model=host-managed,zoned.zone-size=64K", "");
+
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    make_state(z, 0, FULL, 8);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    assert_zone(z, 0, EMPTY, 0);
+    zbd_free(z);
+}
+
+/*
+ * Writes and appends
+ */
+
+static void test_vz35(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_append(z, ZONE(0), 8, NULL), ==, INVALID);
+    zbd_free(z);
+
+    /* Zones of which sequential writes are preferred; UNSUPP by VZ-37 */
+    z = zbd_new(HA, "");
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==,
+                    config32(z, ZCFG(max_append_sectors)) ? INVALID : UNSUPP);
+    zbd_free(z);
+}
+
+static void test_vz36(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 1, 8, NULL), ==, INVALID);
+    make_state(z, SEQ, IOPEN, 8);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 8, 8, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + 1) - 1, 1, NULL), ==, INVALID);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+static void test_vz37(void)
+{
+    Zbd *z = zbd_new(HM ",zoned.max-append-size=0", "");
+
+    g_assert_cmpuint(config32(z, ZCFG(max_append_sectors)), ==, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, UNSUPP);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 0, NULL), ==, UNSUPP);
+    assert_zone(z, SEQ, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz38(void)
+{
+    Zbd *z = zbd_new(HM ",zoned.max-append-size=16K", "");
+
+    g_assert_cmpuint(config32(z, ZCFG(max_append_sectors)), ==, 32);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 33, NULL), ==, INVALID);
+    assert_zone(z, SEQ, EMPTY, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 32, NULL), ==, OK);
+    /* Writes have no such limit */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 32, CAP - 32, 1), ==, OK);
+    assert_zone(z, SEQ, FULL, 0);
+    zbd_free(z);
+}
+
+static void test_vz39(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), CAP + 1, 1), ==, INVALID);
+    assert_zone(z, SEQ, EMPTY, 0);
+    make_state(z, SEQ, IOPEN, CAP - 8);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + CAP - 8, 9, 1), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 9, NULL), ==, INVALID);
+    assert_zone(z, SEQ, IOPEN, CAP - 8);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + CAP - 8, 8, 1), ==, OK);
+    assert_zone(z, SEQ, FULL, 0);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + CAP, 1, 1), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 1, 1), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, INVALID);
+    /* The next zone has not been touched (trap 4) */
+    assert_zone(z, SEQ + 1, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz40(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    /* Reads */
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ + 1) - 1, 2), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), ZS + 1), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), 3 * ZS), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ) - 1, 2), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, 0, CAPACITY), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), ZS), ==, OK);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ + 1) - 1, 1), ==, OK);
+
+    /* Writes */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), ZS + 1, 1), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) - 1, 2, 1), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + 1) - 1, 2, 1), ==, INVALID);
+    assert_zone(z, SEQ, EMPTY, 0);
+    assert_zone(z, SEQ + 1, EMPTY, 0);
+
+    /* Conventional zones have no borders */
+    g_assert_cmpint(zbd_out(z, ZONE(1) - 4, 8, 0x42), ==, OK);
+    assert_data(z, ZONE(1) - 4, 8, 0x42);
+    zbd_free(z);
+}
+
+static void test_vz41(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, UNALIGNED);
+    make_state(z, SEQ, IOPEN, 16);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 15, 8, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 17, 8, 1), ==, UNALIGNED);
+    assert_zone(z, SEQ, IOPEN, 16);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 16, 8, 1), ==, OK);
+    zbd_free(z);
+}
+
+static void test_vz42(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, OK);
+    assert_zone(z, SEQ, IOPEN, 8);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + 1), 8, NULL), ==, OK);
+    assert_zone(z, SEQ + 1, IOPEN, 8);
+    make_state(z, SEQ + 2, CLOSED, 8);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + 2), 8, NULL), ==, OK);
+    assert_zone(z, SEQ + 2, IOPEN, 16);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+
+    /* Even for a write that fills the zone at once */
+    for (i = 0; i < MAX_OPEN; i++) {
+        make_state(z, SEQ + i, EOPEN, 0);
+    }
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + i), CAP, 1), ==, NO_OPEN);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + i), CAP, NULL), ==, NO_OPEN);
+    assert_zone(z, SEQ + i, EMPTY, 0);
+    zbd_free(z);
+}
+
+static void test_vz43(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    Zone zones[NR_ZONES];
+    unsigned int i, open = 0, closed = 0;
+
+    for (i = 0; i < MAX_OPEN; i++) {
+        make_state(z, SEQ + i, IOPEN, 8);
+    }
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + i), 8, 1), ==, OK);
+    zbd_report(z, 0, zones, NR_ZONES);
+    for (i = 0; i < NR_ZONES; i++) {
+        open += zones[i].state == IOPEN;
+        closed += zones[i].state == CLOSED;
+    }
+    g_assert_cmpuint(open, ==, MAX_OPEN);
+    g_assert_cmpuint(closed, ==, 1);
+    zbd_free(z);
+}
+
+static void test_vz45(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint64_t where;
+
+    g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 8 * 512, 0x21, 8, &where), ==,
+                    OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ));
+    g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 1 * 512, 0x22, 8, &where), ==,
+                    OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ) + 8);
+    g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 3 * 512, 0x23, 8, &where), ==,
+                    OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ) + 9);
+    assert_zone(z, SEQ, IOPEN, 12);
+    assert_data(z, ZONE(SEQ), 8, 0x21);
+    assert_data(z, ZONE(SEQ) + 8, 1, 0x22);
+    assert_data(z, ZONE(SEQ) + 9, 3, 0x23);
+    zbd_free(z);
+}
+
+/* The in-header that Linux gives is longer than that of the specification */
+static void test_in_header(void)
+{
+    static const size_t sizes[] = { 8, 11, 15, 32, 63 };
+    Zbd *z = zbd_new(HM, "");
+    uint64_t where;
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+        g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 512, 1, sizes[i], &where),
+                        ==, OK);
+        g_assert_cmpuint(where, ==, ZONE(SEQ) + i);
+        g_assert_cmpuint(z->used_len, ==, sizes[i] + 1);
+    }
+    zbd_free(z);
+}
+
+static void test_vz46(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint64_t where;
+
+    /* G-20: nothing to write is no mistake and opens nothing */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 0, 0), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 0, &where), ==, OK);
+    assert_zone(z, SEQ, EMPTY, 0);
+    make_state(z, SEQ, FULL, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 0, &where), ==, OK);
+    make_state(z, NR_ZONES - 1, FULL, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(NR_ZONES - 1), 0, &where), ==, OK);
+    /* Trap 3: nothing, right behind the last zone */
+    g_assert_cmpint(zbd_append(z, CAPACITY, 0, &where), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, CAPACITY, 0, 0), ==, OK);
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + 1), CAP - 1, 1), ==, OK);
+    assert_zone(z, SEQ + 1, IOPEN, CAP - 1);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ + 1), 1, NULL), ==, OK);
+    assert_zone(z, SEQ + 1, FULL, 0);
+
+    g_assert_cmpint(zbd_out(z, ZONE(1) + 50, 4, 0x31), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(1) + 20, 4, 0x32), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(1) + 50, 4, 0x33), ==, OK);
+    assert_data(z, ZONE(1) + 50, 4, 0x33);
+    g_assert_cmpint(zbd_zone(z, 1).state, ==, CONV);
+    zbd_free(z);
+}
+
+/*
+ * Other features
+ */
+
+static void test_vz47(void)
+{
+    Zbd *z = zbd_boot(HM, "");
+    uint8_t seg[16];
+
+    zbd_start(z);
+    g_assert_cmphex(zbd_offered(z) & (1ull << 16), ==, 0);
+    zbd_free(z);
+
+    /* L-10: Linux would hand the segment over as a buffer to write to */
+    z = zbd_new(HM, "");
+    make_state(z, SEQ, IOPEN, 8);
+    g_assert_cmpint(zbd_send(z, SECURE_ERASE, 0, NULL, 0, seg, 16, 1), ==,
+                    UNSUPP);
+    g_assert_cmpint(zbd_send(z, SECURE_ERASE, 0, seg, 16, NULL, 0, 1), ==,
+                    UNSUPP);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+static void test_vz50(void)
+{
+    Zbd *z = zbd_new(HM ",read-only=on", "");
+    static const uint32_t ops[] = { OPEN, CLOSE, FINISH, RESET, RESET_ALL };
+    unsigned int i;
+
+    g_assert_cmphex(zbd_offered(z) & (1ull << VIRTIO_BLK_F_RO), !=, 0);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, IOERR);
+    g_assert_cmpint(zbd_out(z, 0, 8, 1), ==, IOERR);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, IOERR);
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(SEQ)), ==, IOERR);
+    }
+    assert_zone(z, SEQ, EMPTY, 0);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), 8), ==, OK);
+    zbd_free(z);
+}
+
+/* G-6: neither is offered, and neither happens */
+static void test_vz51(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t seg[16] = { 0 };
+    static const uint32_t types[] = {
+        VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_WRITE_ZEROES,
+        VIRTIO_BLK_T_DISCARD & ~1, VIRTIO_BLK_T_WRITE_ZEROES & ~1,
+        VIRTIO_BLK_T_WRITE_ZEROES | 0x80000000,
+    };
+    unsigned int i;
+
+    g_assert_cmphex(zbd_offered(z) & (1ull << VIRTIO_BLK_F_DISCARD), ==, 0);
+    g_assert_cmphex(zbd_offered(z) & (1ull << VIRTIO_BLK_F_WRITE_ZEROES), ==,
+                    0);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, OK);
+    stq_le_p(seg, ZONE(SEQ));
+    stl_le_p(seg + 8, 8);
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        g_assert_cmpint(zbd_send(z, types[i], 0, seg, 16, NULL, 0, 1), ==,
+                        UNSUPP);
+    }
+    assert_data(z, ZONE(SEQ), 8, 0x42);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+static void test_vz53(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, VIRTIO_BLK_T_FLUSH, 0), ==, OK);
+    assert_data(z, ZONE(SEQ), 8, 0x77);
+    zbd_free(z);
+}
+
+/*
+ * Reads
+ */
+
+static void test_vz54(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, OK);
+    /* To the end of the zone, beyond its capacity too */
+    assert_data(z, ZONE(SEQ) + 8, ZS - 8, 0);
+    g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, OK);
+    assert_data(z, ZONE(SEQ), 8, 0x42);
+    assert_data(z, ZONE(SEQ) + 8, ZS - 8, 0);
+    zbd_free(z);
+}
+
+static void test_vz55(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), CAP, 0x42), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ + 1), 8, 0x43), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ)), ==, OK);
+    assert_data(z, ZONE(SEQ), ZS, 0);
+    assert_data(z, ZONE(SEQ + 1), 8, 0x43);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    assert_data(z, ZONE(SEQ + 1), ZS, 0);
+    zbd_free(z);
+}
+
+/*
+ * Transport
+ */
+
+static void test_vz56(void)
+{
+    static const Layout layouts[] = { BYTES, MERGED };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(layouts); i++) {
+        Zbd *z = zbd_new(HM, "");
+        Zone zones[NR_ZONES];
+        uint64_t where;
+
+        z->layout = layouts[i];
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, OK);
+        assert_data(z, ZONE(SEQ), 8, 0x42);
+        g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 8 * 512, 0x43, 8, &where),
+                        ==, OK);
+        g_assert_cmpuint(where, ==, ZONE(SEQ) + 8);
+        assert_data(z, ZONE(SEQ) + 8, 8, 0x43);
+        g_assert_cmpint(zbd_append_ex(z, ZONE(SEQ), 512, 0x43, 15, &where), ==,
+                        OK);
+        g_assert_cmpuint(where, ==, ZONE(SEQ) + 16);
+        g_assert_cmpuint(zbd_report(z, 0, zones, NR_ZONES), ==, NR_ZONES);
+        g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, OK);
+        g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ)), ==, INVALID);
+        g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+        /* A read across a border, and a write away from the write pointer */
+        g_assert_cmpint(zbd_in(z, ZONE(SEQ + 1) - 1, 2), ==, INVALID);
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, UNALIGNED);
+        assert_zone(z, SEQ, EMPTY, 0);
+        zbd_free(z);
+    }
+}
+
+/* Every byte of a report, and of a refused one, in single bytes */
+static void test_vz56_report(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t in[128];
+
+    z->layout = BYTES;
+    g_assert_cmpint(zbd_send(z, REPORT, ZONE(3) + 5, NULL, 0, in, 128, 129),
+                    ==, OK);
+    g_assert_cmpuint(ldq_le_p(in), ==, 1);
+    g_assert_cmpuint(ldq_le_p(in + 64 + 8), ==, ZONE(3));
+    g_assert_cmpint(zbd_send(z, REPORT, 0, NULL, 0, in, 63, 64), ==, INVALID);
+    zbd_free(z);
+}
+
+static void assert_zero(const uint8_t *buf, size_t len)
+{
+    g_assert_true(buffer_is_zero(buf, len));
+}
+
+static void test_vz57(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    g_autofree uint8_t *in = g_malloc(64 * 1024);
+    uint8_t small[512];
+
+    /* What a report does not fill */
+    g_assert_cmpint(zbd_send(z, REPORT, ZONE(NR_ZONES - 2), NULL, 0, in,
+                             64 * 1024, 1), ==, OK);
+    g_assert_cmpuint(z->used_len, <=, 64 * 1024 + 1);
+    g_assert_cmpuint(z->used_len, >=, 64 + 2 * 64);
+    g_assert_cmpuint(ldq_le_p(in), ==, 2);
+    assert_zero(in + 64 + 2 * 64, z->used_len - 1 - (64 + 2 * 64));
+    /* An odd tail */
+    g_assert_cmpint(zbd_send(z, REPORT, 0, NULL, 0, in, 64 + 64 + 63, 1), ==,
+                    OK);
+    g_assert_cmpuint(ldq_le_p(in), ==, 1);
+    assert_zero(in + 128, MIN(z->used_len, 191) - 128);
+    /* Failed requests */
+    g_assert_cmpint(zbd_send(z, REPORT, CAPACITY, NULL, 0, small, 512, 1), ==,
+                    INVALID);
+    assert_zero(small, MIN(z->used_len, 512));
+    g_assert_cmpint(zbd_send(z, RESET, 5, NULL, 0, small, 512, 1), ==,
+                    INVALID);
+    assert_zero(small, MIN(z->used_len, 512));
+    zbd_free(z);
+}
+
+/*
+ * Requests that lack a header, or room for a status.  The device is broken
+ * until its reset, like any virtio-blk; the zones are not.
+ */
+static void test_malformed(void)
+{
+    static const struct {
+        unsigned int rd_len, wr_len;
+    } lens[] = { { 15, 128 }, { 1, 1 }, { 16, 0 }, { 16 + 512, 0 } };
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i, j;
+
+    make_state(z, SEQ, IOPEN, 8);
+    for (i = 0; i < ARRAY_SIZE(zone_types); i++) {
+        for (j = 0; j < ARRAY_SIZE(lens); j++) {
+            uint8_t header[16];
+
+            put_header(header, zone_types[i], 0, ZONE(SEQ));
+            qtest_bufwrite(z->qts, z->mem, header, sizeof(header));
+            zbd_submit(z, 0, z->mem, lens[j].rd_len, 0,
+                       z->mem + MEM_HALF, lens[j].wr_len, 1);
+            g_assert_cmphex(z->vdev->bus->get_status(z->vdev) &
+                            VIRTIO_CONFIG_S_NEEDS_RESET, !=, 0);
+            zbd_restart(z);
+            assert_zone(z, SEQ, IOPEN, 8);
+        }
+    }
+    zbd_free(z);
+}
+
+/* Trap 10: room for millions of zones, and the used length stays honest */
+static void test_huge_report(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    const uint64_t room = z->mem;
+    const size_t len = 2 * MEM_HALF;
+    const uint64_t head = guest_alloc(&z->qs->alloc, 16);
+    const uint64_t status = guest_alloc(&z->qs->alloc, 1);
+    uint8_t header[16], reply[64];
+    unsigned int i;
+
+    put_header(header, REPORT, 0, 0);
+    qtest_bufwrite(z->qts, head, header, 16);
+    qtest_writeb(z->qts, status, 0xa5);
+    z->vq->free_head = 0;
+    qvirtqueue_add(z->qts, z->vq, head, 16, false, true);
+    for (i = 0; i < 200; i++) {
+        qvirtqueue_add(z->qts, z->vq, room, len, true, true);
+    }
+    qvirtqueue_add(z->qts, z->vq, status, 1, true, false);
+    qvirtqueue_kick(z->qts, z->vdev, z->vq, 0);
+    zbd_wait(z, 1);
+    g_assert_cmpint(qtest_readb(z->qts, status), ==, OK);
+    g_assert_cmpuint(z->used_len, >=, 64 + 64 * NR_ZONES);
+    g_assert_cmpuint(z->used_len, <, 200 * len);
+    qtest_bufread(z->qts, room, reply, sizeof(reply));
+    g_assert_cmpuint(ldq_le_p(reply), ==, NR_ZONES);
+    zbd_free(z);
+}
+
+/* L-9: the reserved field of the header carries something */
+static void test_l9(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t rd[16];
+
+    put_header(rd, OPEN, 0xdeadbeef, ZONE(SEQ));
+    qtest_bufwrite(z->qts, z->mem, rd, 16);
+    qtest_writeb(z->qts, z->mem + MEM_HALF, 0xa5);
+    zbd_submit(z, 0, z->mem, 16, 16, z->mem + MEM_HALF, 1, 1);
+    zbd_wait(z, 1);
+    g_assert_cmpint(qtest_readb(z->qts, z->mem + MEM_HALF), ==, OK);
+    assert_zone(z, SEQ, EOPEN, 0);
+    zbd_free(z);
+}
+
+/*
+ * Reports
+ */
+
+static void test_vz58(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    Zone zones[NR_ZONES];
+    unsigned int n, i;
+    uint64_t nr;
+
+    for (n = 0; n < NR_ZONES; n++) {
+        static const unsigned int at[] = { 0, 1, LAST - 1 };
+
+        for (i = 0; i < ARRAY_SIZE(at); i++) {
+            nr = zbd_report(z, ZONE(n) + at[i], zones, NR_ZONES);
+            g_assert_cmpuint(nr, ==, NR_ZONES - n);
+            g_assert_cmpuint(zones[0].start, ==, ZONE(n));
+            g_assert_cmpuint(zones[nr - 1].start, ==, ZONE(NR_ZONES - 1));
+        }
+    }
+    zbd_free(z);
+}
+
+static void test_vz59(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t in[64 + 64 * 4];
+    size_t len;
+
+    /* Not a multiple of anything (L-11) */
+    for (len = 64; len <= sizeof(in); len += 7) {
+        g_assert_cmpint(zbd_send(z, REPORT, 0, NULL, 0, in, len, 1), ==, OK);
+        g_assert_cmpuint(ldq_le_p(in), ==, (len - 64) / 64);
+    }
+    zbd_free(z);
+}
+
+/* A report longer than the chunks that it is made in */
+static void test_vz59_long(void)
+{
+    const unsigned int nr = 5000;
+    Zbd *z = zbd_new("driver=null-co,size=20480000,zoned.model=host-managed,"
+                     "zoned.zone-size=4K", "");
+    g_autofree Zone *zones = g_new(Zone, nr + 1);
+    unsigned int i;
+
+    g_assert_cmpuint(zbd_report(z, 0, zones, nr + 1), ==, nr);
+    for (i = 0; i < nr; i++) {
+        g_assert_cmpuint(zones[i].start, ==, i * 8);
+    }
+    g_assert_cmpuint(zbd_report(z, 8, zones, 4700), ==, 4700);
+    g_assert_cmpuint(zones[4699].start, ==, 4700 * 8);
+    zbd_free(z);
+}
+
+static void test_vz60(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpuint(zbd_zone(z, 0).cap, ==, ZS);
+    g_assert_cmpuint(zbd_zone(z, SEQ).cap, ==, CAP);
+    g_assert_cmpuint(zbd_zone(z, NR_ZONES - 1).cap, ==, LAST);
+    zbd_free(z);
+}
+
+static void test_vz61(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmphex(zbd_zone(z, 0).wp, ==, UINT64_MAX);     /* G-12 */
+    assert_zone(z, SEQ, EMPTY, 0);
+    make_state(z, SEQ, IOPEN, 8);
+    make_state(z, SEQ + 1, EOPEN, 9);
+    make_state(z, SEQ + 2, CLOSED, 10);
+    make_state(z, SEQ + 3, FULL, 11);
+    /* L-17: exact after an error */
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 9, 8, 1), ==, UNALIGNED);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+static void test_vz62(void)
+{
+    static const char *const nodes[] = { HM, HA };
+    unsigned int i, n;
+
+    for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+        Zbd *z = zbd_new(nodes[i], "");
+
+        for (n = 0; n < NR_ZONES - 1; n++) {
+            Zone zone = zbd_zone(z, n);
+
+            g_assert_cmpint(zone.type, ==,
+                            n < NR_CONV ? VIRTIO_BLK_ZT_CONV :
+                            i == 0 ? VIRTIO_BLK_ZT_SWR : VIRTIO_BLK_ZT_SWP);
+            g_assert_cmpint(zone.state == CONV, ==, n < NR_CONV);
+        }
+        zbd_free(z);
+    }
+}
+
+/* Resources taken and given back, seen by whether one more zone opens */
+static void test_vz63(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    static const uint32_t ops[] = { CLOSE, FINISH, RESET };
+    unsigned int i, n;
+
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        for (n = 0; n < MAX_OPEN; n++) {
+            make_state(z, SEQ + n, EOPEN, 0);
+        }
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + n)), ==, NO_OPEN);
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(SEQ)), ==, OK);
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + n)), ==, OK);
+        g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    }
+
+    for (i = 0; i < 2; i++) {
+        fill_active(z, SEQ, MAX_ACTIVE);
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ + 7), 8, 1), ==, NO_ACTIVE);
+        /* Opening a closed zone takes no active resource */
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ)), ==, OK);
+        g_assert_cmpint(zbd_mgmt(z, i ? FINISH : RESET, ZONE(SEQ)), ==, OK);
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ + 7), 8, 1), ==, OK);
+        g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    }
+
+    /* Writing to the end gives both back */
+    for (n = 0; n < MAX_ACTIVE + 2; n++) {
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ + n), CAP, 1), ==, OK);
+    }
+    for (n = 0; n < MAX_OPEN; n++) {
+        g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ + n)), ==, OK);
+        make_state(z, SEQ + n, EOPEN, 0);
+    }
+    zbd_free(z);
+}
+
+static void test_vz65(void)
+{
+    Zbd *z = zbd_new(HA, "");
+
+    /* L-2: Linux negotiates the feature and uses it as a plain disk */
+    g_assert_cmpint(zbd_out(z, ZONE(4) + 50, 8, 0x41), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(4) + 10, 8, 0x42), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(4) + 50, 8, 0x43), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(6) - 8, 16, 0x44), ==, OK);
+    assert_data(z, ZONE(4) + 50, 8, 0x43);
+    assert_data(z, ZONE(6) - 8, 16, 0x44);
+    g_assert_cmpint(zbd_in(z, 0, 9 * ZS), ==, OK);
+    zbd_free(z);
+
+    z = zbd_new(HM, "");
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 16, 0x45), ==, OK);
+    assert_data(z, ZONE(SEQ) + 7, 2, 0x45);
+    zbd_free(z);
+}
+
+/*
+ * The state machine: each state with each command
+ */
+
+enum { DO_IN, DO_OUT, DO_APPEND, DO_OUT_FILL, DO_APPEND_FILL,
+       DO_OPEN, DO_CLOSE, DO_FINISH, DO_RESET, DO_RESET_ALL, NR_COMMANDS };
+
+enum { SAME = 0xff };
+
+typedef struct Cell {
+    uint8_t status;
+    uint8_t state;      /* afterwards; SAME if nothing changes */
+} Cell;
+
+typedef struct Row {
+    uint8_t state;
+    unsigned int written;
+    Cell cells[NR_COMMANDS];
+} Row;
+
+static const Row rows[] = {
+    { EMPTY, 0,
+      { { OK, SAME }, { OK, IOPEN }, { OK, IOPEN }, { OK, FULL }, { OK, FULL },
+        { OK, EOPEN }, { INVALID, SAME }, { OK, FULL }, { OK, EMPTY },
+        { OK, SAME } } },
+    { IOPEN, 16,
+      { { OK, SAME }, { OK, IOPEN }, { OK, IOPEN }, { OK, FULL }, { OK, FULL },
+        { OK, EOPEN }, { OK, CLOSED }, { OK, FULL }, { OK, EMPTY },
+        { OK, EMPTY } } },
+    { EOPEN, 0,
+      { { OK, SAME }, { OK, EOPEN }, { OK, EOPEN }, { OK, FULL }, { OK, FULL },
+        { OK, SAME }, { OK, EMPTY }, { OK, FULL }, { OK, EMPTY },
+        { OK, EMPTY } } },
+    { EOPEN, 16,
+      { { OK, SAME }, { OK, EOPEN }, { OK, EOPEN }, { OK, FULL }, { OK, FULL },
+        { OK, SAME }, { OK, CLOSED }, { OK, FULL }, { OK, EMPTY },
+        { OK, EMPTY } } },
+    { CLOSED, 16,
+      { { OK, SAME }, { OK, IOPEN }, { OK, IOPEN }, { OK, FULL }, { OK, FULL },
+        { OK, EOPEN }, { OK, SAME }, { OK, FULL }, { OK, EMPTY },
+        { OK, EMPTY } } },
+    { FULL, 16,
+      { { OK, SAME }, { INVALID, SAME }, { INVALID, SAME }, { INVALID, SAME },
+        { INVALID, SAME }, { INVALID, SAME }, { INVALID, SAME }, { OK, SAME },
+        { OK, EMPTY }, { OK, EMPTY } } },
+};
+
+static uint8_t run_command(Zbd *z, unsigned int command, unsigned int n,
+                           unsigned int wp)
+{
+    const uint64_t start = ZONE(n);
+
+    switch (command) {
+    case DO_IN:
+        return zbd_in(z, start, 8);
+    case DO_OUT:
+        return zbd_out(z, start + wp, 8, 0x55);
+    case DO_APPEND:
+        return zbd_append(z, start, 8, NULL);
+    case DO_OUT_FILL:
+        return zbd_out(z, start + wp, CAP - wp, 0x55);
+    case DO_APPEND_FILL:
+        return zbd_append(z, start, CAP - wp, NULL);
+    case DO_OPEN:
+        return zbd_mgmt(z, OPEN, start);
+    case DO_CLOSE:
+        return zbd_mgmt(z, CLOSE, start);
+    case DO_FINISH:
+        return zbd_mgmt(z, FINISH, start);
+    case DO_RESET:
+        return zbd_mgmt(z, RESET, start);
+    default:
+        return zbd_mgmt(z, RESET_ALL, 0);
+    }
+}
+
+static unsigned int wp_after(const Cell *cell, unsigned int command,
+                             unsigned int wp)
+{
+    if (cell->state == EMPTY) {
+        return 0;
+    }
+    return command == DO_OUT || command == DO_APPEND ? wp + 8 : wp;
+}
+
+static void test_state_machine(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int r, c;
+
+    for (r = 0; r < ARRAY_SIZE(rows); r++) {
+        for (c = 0; c < NR_COMMANDS; c++) {
+            const Cell *cell = &rows[r].cells[c];
+            unsigned int wp = rows[r].written;
+
+            g_test_message("state %u command %u", rows[r].state, c);
+            make_state(z, SEQ, rows[r].state, wp);
+            g_assert_cmpint(run_command(z, c, SEQ, wp), ==, cell->status);
+            if (cell->state == SAME) {
+                assert_zone(z, SEQ, rows[r].state, wp);
+            } else {
+                assert_zone(z, SEQ, cell->state, wp_after(cell, c, wp));
+            }
+            g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+        }
+    }
+
+    /* Conventional zones */
+    for (c = 0; c < NR_COMMANDS; c++) {
+        bool fine = c == DO_IN || c == DO_OUT || c == DO_OUT_FILL ||
+                    c == DO_RESET_ALL;
+
+        g_assert_cmpint(run_command(z, c, 1, 8), ==, fine ? OK : INVALID);
+        g_assert_cmpint(zbd_zone(z, 1).state, ==, CONV);
+    }
+    zbd_free(z);
+}
+
+/*
+ * Around the device
+ */
+
+/* L-19: zones, data and write pointers outlast a reset of the device */
+static void test_l19(void)
+{
+    Zbd *z = zbd_new(HM, "");
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, OK);
+    make_state(z, SEQ + 1, CLOSED, 8);
+    make_state(z, SEQ + 2, FULL, 8);
+    zbd_restart(z);
+    g_assert_cmpuint(zbd_zone(z, SEQ).wp, ==, ZONE(SEQ) + 8);
+    assert_zone(z, SEQ + 1, CLOSED, 8);
+    assert_zone(z, SEQ + 2, FULL, 8);
+    assert_data(z, ZONE(SEQ), 8, 0x42);
+    zbd_free(z);
+}
+
+/* Many requests in the queue at once; trap 8: none are merged */
+static void submit_batch(Zbd *z, uint32_t type, unsigned int nr, bool backward)
+{
+    const size_t step = 1024;       /* one sector of data behind the header */
+    const bool has_data = type == OUT || type == APPEND;
+    const size_t in_len = type == APPEND ? 9 : type == REPORT ? 129 : 1;
+    unsigned int i, d = 0;
+
+    for (i = 0; i < nr; i++) {
+        const uint64_t rd = z->mem + i * step;
+        const uint64_t wr = z->mem + MEM_HALF + i * step;
+        unsigned int k = backward ? nr - 1 - i : i;
+        uint8_t buf[16 + 512];
+
+        put_header(buf, type, 0, ZONE(SEQ) + (type == OUT ? k : 0));
+        memset(buf + 16, i + 1, 512);
+        qtest_bufwrite(z->qts, rd, buf, sizeof(buf));
+        qtest_memset(z->qts, wr, 0xa5, in_len);
+        z->vq->free_head = d;
+        qvirtqueue_add(z->qts, z->vq, rd, has_data ? sizeof(buf) : 16, false,
+                       true);
+        qvirtqueue_add(z->qts, z->vq, wr, in_len, true, false);
+        /* All but the last are put there without a notification */
+        if (i < nr - 1) {
+            uint16_t idx = qtest_readw(z->qts, z->vq->avail + 2);
+
+            qtest_writew(z->qts, z->vq->avail + 4 + 2 * (idx % z->vq->size), d);
+            qtest_writew(z->qts, z->vq->avail + 2, idx + 1);
+        } else {
+            qvirtqueue_kick(z->qts, z->vdev, z->vq, d);
+        }
+        d += 2;
+    }
+}
+
+static uint64_t batch_answer(Zbd *z, unsigned int i)
+{
+    return z->mem + MEM_HALF + i * 1024;
+}
+
+static void test_batch_writes(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    unsigned int i;
+
+    /* In order, each at the write pointer that the one before leaves */
+    submit_batch(z, OUT, 64, false);
+    zbd_wait(z, 64);
+    for (i = 0; i < 64; i++) {
+        g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, i)), ==,
+                        OK);
+    }
+    assert_zone(z, SEQ, IOPEN, 64);
+    for (i = 0; i < 64; i++) {
+        assert_data(z, ZONE(SEQ) + i, 1, i + 1);
+    }
+
+    /* Backward: sorting them would hide the guest's mistake */
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    submit_batch(z, OUT, 4, true);
+    zbd_wait(z, 4);
+    for (i = 0; i < 3; i++) {
+        g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, i)), ==,
+                        UNALIGNED);
+    }
+    g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, 3)), ==, OK);
+    assert_zone(z, SEQ, IOPEN, 1);
+    zbd_free(z);
+}
+
+/* L-16, trap 18: each append in flight gets a range of its own */
+static void test_batch_appends(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    uint8_t written[64] = { 0 };
+    unsigned int i;
+
+    submit_batch(z, APPEND, 64, false);
+    zbd_wait(z, 64);
+    for (i = 0; i < 64; i++) {
+        const uint64_t wr = batch_answer(z, i);
+        uint64_t at = qtest_readq(z->qts, wr) - ZONE(SEQ);
+
+        g_assert_cmpint(qtest_readb(z->qts, wr + 8), ==, OK);
+        g_assert_cmpuint(at, <, 64);
+        g_assert_cmpint(written[at], ==, 0);
+        written[at] = i + 1;
+    }
+    for (i = 0; i < 64; i++) {
+        assert_data(z, ZONE(SEQ) + i, 1, written[i]);
+    }
+    assert_zone(z, SEQ, IOPEN, 64);
+    zbd_free(z);
+}
+
+/* A reset of the device while zone requests are in flight */
+static void set_throttle(Zbd *z, int iops)
+{
+    qtest_qmp_assert_success(z->qts, "{'execute': 'block_set_io_throttle', "
+        "'arguments': {'id': '/machine/peripheral/vd/virtio-backend', "
+        "'iops': %d, 'iops_rd': 0, 'iops_wr': 0, "
+        "'bps': 0, 'bps_rd': 0, 'bps_wr': 0}}", iops);
+}
+
+static void do_reset_throttled(const char *device)
+{
+    Zbd *z = zbd_new(HM, device);
+    Zone zone;
+
+    set_throttle(z, 1);
+    submit_batch(z, APPEND, 32, false);
+    g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), <, 32);
+    zbd_restart(z);
+    set_throttle(z, 0);
+    zone = zbd_zone(z, SEQ);
+    g_assert_cmpuint(zone.wp, <=, ZONE(SEQ) + 32);
+    g_assert_cmpint(zbd_out(z, zone.wp, 8, 1), ==, OK);
+    zbd_free(z);
+}
+
+static void test_reset_throttled(void)
+{
+    do_reset_throttled("");
+}
+
+/* The same with requests that have reached a slow backend */
+static void test_reset_in_flight(void)
+{
+    static const uint32_t types[] = { OUT, APPEND, OPEN, REPORT };
+    Zbd *z = zbd_new(HM ",latency-ns=100000000", "");
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(types); i++) {
+        submit_batch(z, types[i], 4, false);
+        zbd_restart(z);
+    }
+    assert_zone(z, SEQ, EOPEN, 8);
+    zbd_free(z);
+}
+
+/* A read across a border, of which the zones are being asked */
+static void test_reset_suspect(void)
+{
+    Zbd *z = zbd_new(HM ",latency-ns=100000000", "");
+    uint8_t header[16];
+
+    put_header(header, IN, 0, ZONE(SEQ) - 1);
+    qtest_bufwrite(z->qts, z->mem, header, 16);
+    zbd_submit(z, 0, z->mem, 16, 16, z->mem + MEM_HALF, 1025, 1);
+    g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), ==, 0);
+    zbd_restart(z);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ) - 1, 2), ==, INVALID);
+    zbd_free(z);
+}
+
+/* The device is unplugged while zone requests are in flight */
+static void test_unplug_in_flight(void)
+{
+    Zbd *z = zbd_new(HM ",latency-ns=100000000", "");
+
+    submit_batch(z, APPEND, 4, false);
+    qpci_unplug_acpi_device_test(z->qts, "vd", 4);
+    z->vq = NULL;
+    zbd_free(z);
+}
+
+/* Mistakes of the guest never stop the machine */
+static void test_werror(void)
+{
+    Zbd *z = zbd_new(HM, ",werror=stop,rerror=stop");
+    QDict *resp;
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), CAP + 8, 1), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), ZS + 8), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 8, 8, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_mgmt(z, RESET, 1), ==, INVALID);
+    resp = qtest_qmp(z->qts, "{'execute': 'query-status'}");
+    g_assert_true(qdict_get_bool(qdict_get_qdict(resp, "return"), "running"));
+    qobject_unref(resp);
+    zbd_free(z);
+}
+
+/*
+ * What a backend may say, with which status it reaches the guest.  With
+ * werror=stop, only the last line would leave requests unanswered.
+ */
+static void test_vz44(void)
+{
+    static const struct {
+        int error;
+        uint8_t status;
+    } table[] = {
+        { EINVAL, INVALID }, { ERANGE, INVALID }, { ESPIPE, UNALIGNED },
+        { EFBIG, INVALID }, { EROFS, INVALID }, { ENXIO, INVALID },
+        { EPERM, INVALID }, { ETOOMANYREFS, NO_OPEN },
+        { EOVERFLOW, NO_ACTIVE }, { EIO, IOERR },
+    };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(table); i++) {
+        const uint8_t status = table[i].status;
+        g_autofree char *node = g_strdup_printf(
+            HM_FAULTY ",inject-error.0.event=none,inject-error.0.errno=%d",
+            table[i].error);
+        Zbd *z = zbd_new(node, status == IOERR ?
+                               ",werror=report,rerror=report" :
+                               ",werror=stop,rerror=stop");
+
+        g_assert_cmpint(zbd_in(z, ZONE(SEQ), 8), ==, status);
+        g_assert_cmpint(zbd_in(z, ZONE(1) - 1, 2), ==, status);
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, status);
+        g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, status);
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ)), ==, status);
+        g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ)), ==, status);
+        g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, status);
+        g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ)), ==, status);
+        g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, status);
+        /* G-8: a report is answered all the same */
+        assert_zone(z, SEQ, EMPTY, 0);
+        zbd_free(z);
+    }
+}
+
+#define ONE_EIO(iotype) \
+    HM_FAULTY ",inject-error.0.event=none,inject-error.0.errno=5," \
+    "inject-error.0.once=on,inject-error.0.iotype=" iotype
+
+/* A real error stops the machine, and the request is tried again after it */
+static void do_io_error_stop(const char *iotype, uint32_t type, Layout layout,
+                             const char *device)
+{
+    g_autofree char *node = g_strdup_printf(ONE_EIO("%s"), iotype);
+    Zbd *z = zbd_new(node, device);
+    const size_t in_len = type == APPEND ? 8 : 0;
+    uint8_t rd[16 + 512], wr[9];
+
+    z->layout = layout;
+    put_header(rd, type, 0, ZONE(SEQ));
+    memset(rd + 16, 0x42, 512);
+    qtest_bufwrite(z->qts, z->mem, rd, sizeof(rd));
+    qtest_memset(z->qts, z->mem + MEM_HALF, 0xa5, sizeof(wr));
+    zbd_submit(z, 0, z->mem, sizeof(rd), 16, z->mem + MEM_HALF, in_len + 1,
+               in_len + 1);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), ==, 0);
+
+    qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+    zbd_wait(z, 1);
+    qtest_bufread(z->qts, z->mem + MEM_HALF, wr, sizeof(wr));
+    g_assert_cmpint(wr[in_len], ==, OK);
+    if (type == APPEND) {
+        g_assert_cmpuint(ldq_le_p(wr), ==, ZONE(SEQ));
+    }
+    z->layout = NATURAL;
+    assert_zone(z, SEQ, IOPEN, 1);
+    assert_data(z, ZONE(SEQ), 1, 0x42);
+    zbd_free(z);
+}
+
+static void do_all_io_error_stop(const char *device)
+{
+    static const Layout layouts[] = { NATURAL, BYTES, MERGED };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(layouts); i++) {
+        do_io_error_stop("zone-append", APPEND, layouts[i], device);
+        do_io_error_stop("write", OUT, layouts[i], device);
+    }
+}
+
+static void test_io_error_stop(void)
+{
+    do_all_io_error_stop(",werror=stop");
+}
+
+static void test_iothread_io_error(void)
+{
+    do_all_io_error_stop(",werror=stop,iothread=io0 "
+                         "-object iothread,id=io0");
+}
+
+static void test_io_error_report(void)
+{
+    Zbd *z = zbd_new(ONE_EIO("zone-append"), ",werror=report");
+    uint64_t where;
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, IOERR);
+    assert_zone(z, SEQ, EMPTY, 0);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, &where), ==, OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ));
+    zbd_free(z);
+}
+
+/* An append that failed cannot pass for a success: where would its data be? */
+static void test_io_error_ignore(void)
+{
+    Zbd *z = zbd_new(ONE_EIO("zone-append"), ",werror=ignore");
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, IOERR);
+    assert_zone(z, SEQ, EMPTY, 0);
+    zbd_free(z);
+}
+
+/* A request that waits for the machine to go on goes away with a reset */
+static void test_io_error_reset(void)
+{
+    Zbd *z = zbd_new(ONE_EIO("zone-append"), ",werror=stop");
+
+    submit_batch(z, APPEND, 1, false);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    qvirtio_reset(z->vdev);
+    qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+    zbd_restart(z);
+    assert_zone(z, SEQ, EMPTY, 0);
+    zbd_free(z);
+}
+
+/*
+ * Migration.  A zoned null disk cannot migrate, so the streams come from plain
+ * disks, with a driver that wants no more than zoned disks offer.
+ */
+
+typedef struct Stream {
+    char *dir, *path, *log;
+} Stream;
+
+static void stream_save(Stream *s, const char *node)
+{
+    g_autofree char *uri = NULL;
+    Zbd *z = zbd_boot(node, "");
+
+    s->dir = g_dir_make_tmp("zoned-migrate-XXXXXX", NULL);
+    s->path = g_build_filename(s->dir, "stream", NULL);
+    s->log = g_build_filename(s->dir, "stderr", NULL);
+    uri = g_strdup_printf("exec:cat > %s", s->path);
+    zbd_run_without(z, 1ull << VIRTIO_BLK_F_DISCARD |
+                       1ull << VIRTIO_BLK_F_WRITE_ZEROES);
+    qtest_qmp_assert_success(z->qts, "{'execute': 'migrate', 'arguments': "
+                             "{'uri': %s}}", uri);
+    migrate_wait(z->qts);
+    zbd_free(z);
+}
+
+/* @message: why the stream is refused, NULL if it is not */
+static void stream_load(Stream *s, const char *node, const char *message)
+{
+    g_autofree char *uri = g_strdup_printf("exec:cat %s", s->path);
+    g_autofree char *said = NULL;
+    QTestState *qts = qtest_initf(
+        "-nodefaults -blockdev node-name=zbd,%s "
+        "-device virtio-blk-pci,id=vd,drive=zbd,addr=4 -incoming defer "
+        "2>%s", node, s->log);
+
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-incoming', "
+                             "'arguments': {'uri': %s}}", uri);
+    if (message) {
+        qtest_set_expected_status(qts, EXIT_FAILURE);
+        while (qtest_probe_child(qts)) {
+            g_usleep(1000);
+        }
+    } else {
+        qtest_qmp_eventwait(qts, "RESUME");
+    }
+    qtest_quit(qts);
+    g_assert_true(g_file_get_contents(s->log, &said, NULL, NULL));
+    if (message && !strstr(said, message)) {
+        g_error("'%s' is not in '%s'", message, said);
+    }
+}
+
+static void stream_free(Stream *s)
+{
+    unlink(s->log);
+    unlink(s->path);
+    rmdir(s->dir);
+    g_free(s->log);
+    g_free(s->path);
+    g_free(s->dir);
+}
+
+/* A guest of a plain disk does not come to run on a host-managed one */
+static void test_migrate_plain_to_zoned(void)
+{
+    Stream s;
+
+    stream_save(&s, "driver=null-co,size=688128");
+    stream_load(&s, "driver=null-co,size=688128", NULL);
+    stream_load(&s, HM, "the drive is host-managed");
+    stream_free(&s);
+}
+
+/* Put the geometry of HA where a zoned device would have saved it */
+static void stream_add_geometry(Stream *s, uint32_t max_open,
+                                uint32_t max_active)
+{
+    static const char name[] = "virtio-blk-zoned/geometry";
+    static const uint8_t next[] = "\x05\x15virtio/64bit_features";
+    uint8_t section[2 + sizeof(name) - 1 + 4 + 1 + 5 * 4 + 2 * 8];
+    uint8_t *at = section;
+    g_autofree char *stream = NULL;
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    const uint32_t fields[] = { 10, max_open, max_active, 0, 512 };
+    gsize len;
+    char *pos;
+    unsigned int i;
+
+    *at++ = 5;                              /* a subsection */
+    *at++ = sizeof(name) - 1;
+    at = (uint8_t *)mempcpy(at, name, sizeof(name) - 1);
+    stl_be_p(at, 1);                        /* its version */
+    at += 4;
+    *at++ = VIRTIO_BLK_Z_HA;
+    for (i = 0; i < ARRAY_SIZE(fields); i++, at += 4) {
+        stl_be_p(at, fields[i]);
+    }
+    stq_be_p(at, 65536);
+    stq_be_p(at + 8, 655360);
+
+    g_assert_true(g_file_get_contents(s->path, &stream, &len, NULL));
+    pos = memmem(stream, len, next, sizeof(next) - 1);
+    g_assert_nonnull(pos);
+    g_byte_array_append(out, (uint8_t *)stream, pos - stream);
+    g_byte_array_append(out, section, sizeof(section));
+    g_byte_array_append(out, (uint8_t *)pos, stream + len - pos);
+    g_assert_true(g_file_set_contents(s->path, (char *)out->data, out->len,
+                                      NULL));
+}
+
+/* A destination with other zones is refused */
+static void test_migrate_geometry(void)
+{
+    Stream s;
+
+    stream_save(&s, PLAIN);
+    stream_add_geometry(&s, 0, 0);
+    stream_load(&s, HA ",zoned.max-append-size=0", NULL);
+    stream_load(&s, PLAIN, "model is 2 there and 0 here");
+    stream_load(&s, HM, "model is 2 there and 1 here");
+    stream_load(&s, HA ",zoned.max-append-size=0,size=720896",
+                "size is 655360 there and 720896 here");
+    stream_load(&s, HA ",zoned.max-append-size=0,zoned.zone-size=128K",
+                "zone size is 65536 there and 131072 here");
+    stream_load(&s, HA ",zoned.max-append-size=0,"
+                "zoned.write-granularity=4096",
+                "write granularity is 512 there and 4096 here");
+    stream_load(&s, HA, "limit of appends, in sectors, is 0 there");
+    stream_free(&s);
+
+    stream_save(&s, PLAIN);
+    stream_add_geometry(&s, 4, 0);
+    stream_load(&s, HA ",zoned.max-append-size=0",
+                "limit of open zones is 4 there and 0 here");
+    stream_free(&s);
+
+    stream_save(&s, PLAIN);
+    stream_add_geometry(&s, 0, 5);
+    stream_load(&s, HA ",zoned.max-append-size=0",
+                "limit of active zones is 5 there and 0 here");
+    stream_free(&s);
+}
+
+static QDict *blockstats(Zbd *z)
+{
+    QDict *resp = qtest_qmp(z->qts, "{'execute': 'query-blockstats'}");
+    QListEntry *entry;
+
+    QLIST_FOREACH_ENTRY(qdict_get_qlist(resp, "return"), entry) {
+        QDict *dev = qobject_to(QDict, qlist_entry_obj(entry));
+
+        if (!strcmp(qdict_get_str(dev, "qdev"),
+                    "/machine/peripheral/vd/virtio-backend")) {
+            QDict *stats = qdict_get_qdict(dev, "stats");
+
+            qobject_ref(stats);
+            qobject_unref(resp);
+            return stats;
+        }
+    }
+    g_assert_not_reached();
+}
+
+/* Trap 25 */
+static void test_stats(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    QDict *stats;
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 2, NULL), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 1, 8, NULL), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, UNALIGNED);
+    stats = blockstats(z);
+    g_assert_cmpint(qdict_get_int(stats, "zone_append_operations"), ==, 2);
+    g_assert_cmpint(qdict_get_int(stats, "zone_append_bytes"), ==, 10 * 512);
+    g_assert_cmpint(qdict_get_int(stats, "invalid_zone_append_operations"), ==,
+                    1);
+    g_assert_cmpint(qdict_get_int(stats, "failed_zone_append_operations"), ==,
+                    0);
+    g_assert_cmpint(qdict_get_int(stats, "invalid_wr_operations"), ==, 1);
+    g_assert_cmpint(qdict_get_int(stats, "failed_wr_operations"), ==, 0);
+    g_assert_cmpint(qdict_get_int(stats, "wr_operations"), ==, 0);
+    qobject_unref(stats);
+    zbd_free(z);
+}
+
+static void test_option(void)
+{
+    Zbd *z = zbd_boot(HA, ",zoned=on");
+
+    zbd_free(z);
+    assert_refused(HM, ",zoned=off", "zoned=off");
+    assert_refused(PLAIN, ",zoned=on", "zoned=on");
+}
+
+/* The same once more, with the queues in a thread of their own */
+static void test_iothread(void)
+{
+    Zbd *z = zbd_new(HM " -object iothread,id=io0",
+                     ",iothread=io0,num-queues=2");
+    Zone zones[NR_ZONES];
+    uint64_t where;
+
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, &where), ==, OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ));
+    assert_data(z, ZONE(SEQ), 8, 0x77);
+    g_assert_cmpuint(zbd_report(z, 0, zones, NR_ZONES), ==, NR_ZONES);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ + 1) - 1, 2), ==, INVALID);
+    g_assert_cmpint(zbd_out(z, ZONE(1) - 4, 8, 0x42), ==, OK);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, UNALIGNED);
+    g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, OK);
+    assert_zone(z, SEQ, FULL, 0);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    submit_batch(z, OUT, 64, false);
+    zbd_wait(z, 64);
+    assert_zone(z, SEQ, IOPEN, 64);
+    zbd_restart(z);
+    assert_zone(z, SEQ, IOPEN, 64);
+    zbd_free(z);
+}
+
+static void test_iothread_throttled(void)
+{
+    do_reset_throttled(",iothread=io0 -object iothread,id=io0");
+}
+
+/*
+ * A packed ring, with one request at a time
+ */
+
+enum { PACKED_AVAIL = 1 << 7, PACKED_USED = 1 << 15 };
+
+typedef struct Packed {
+    QVirtQueuePCI vqpci;
+    unsigned int next;
+    bool wrap;
+} Packed;
+
+static void packed_setup(Zbd *z, Packed *p)
+{
+    QVirtQueue *vq = &p->vqpci.vq;
+
+    *p = (Packed) { .wrap = true };
+    z->vdev->bus->queue_select(z->vdev, 0);
+    vq->vdev = z->vdev;
+    vq->size = z->vdev->bus->get_queue_size(z->vdev);
+    vq->desc = guest_alloc(&z->qs->alloc, 16 * vq->size);
+    vq->avail = guest_alloc(&z->qs->alloc, 4);
+    vq->used = guest_alloc(&z->qs->alloc, 4);
+    qtest_memset(z->qts, vq->desc, 0, 16 * vq->size);
+    qtest_memset(z->qts, vq->avail, 0, 4);
+    qtest_memset(z->qts, vq->used, 0, 4);
+    p->vqpci.notify_offset = z->pci->notify_cfg_offset;
+    z->vdev->bus->set_queue_address(z->vdev, vq);
+    qpci_io_writew(z->pci->pdev, z->pci->bar, z->pci->common_cfg_offset +
+                   offsetof(struct virtio_pci_common_cfg, queue_enable), 1);
+}
+
+static void packed_put(Zbd *z, Packed *p, unsigned int i, uint64_t addr,
+                       uint32_t len, uint16_t flags)
+{
+    const uint64_t desc = p->vqpci.vq.desc + 16 * (p->next + i);
+
+    flags |= p->wrap ? PACKED_AVAIL : PACKED_USED;
+    qtest_writeq(z->qts, desc, addr);
+    qtest_writel(z->qts, desc + 8, len);
+    qtest_writew(z->qts, desc + 12, 0);
+    qtest_writew(z->qts, desc + 14, flags);
+}
+
+/* Returns the status */
+static uint8_t packed_send(Zbd *z, Packed *p, uint32_t type, uint64_t sector,
+                           size_t out_len, size_t in_len)
+{
+    const gint64 start = g_get_monotonic_time();
+    const uint64_t desc = p->vqpci.vq.desc + 16 * p->next;
+    uint8_t header[16];
+    uint16_t flags;
+
+    put_header(header, type, 0, sector);
+    qtest_bufwrite(z->qts, z->mem, header, 16);
+    qtest_memset(z->qts, z->mem + 16, 0x42, MAX(out_len, 1));
+    qtest_memset(z->qts, z->mem + MEM_HALF, 0xa5, in_len + 1);
+
+    /* From the last one on, so that the first makes all of them available */
+    packed_put(z, p, 1, z->mem + MEM_HALF, in_len + 1, VRING_DESC_F_WRITE);
+    packed_put(z, p, 0, z->mem, 16 + out_len, VRING_DESC_F_NEXT);
+    z->vdev->bus->virtqueue_kick(z->vdev, &p->vqpci.vq);
+    do {
+        qtest_clock_step(z->qts, 100);
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+        flags = qtest_readw(z->qts, desc + 14);
+    } while (!(flags & PACKED_AVAIL) != !(flags & PACKED_USED) ||
+             !(flags & PACKED_USED) == p->wrap);
+    z->used_len = qtest_readl(z->qts, desc + 8);
+
+    p->next += 2;
+    if (p->next == p->vqpci.vq.size) {
+        p->next = 0;
+        p->wrap = !p->wrap;
+    }
+    return qtest_readb(z->qts, z->mem + MEM_HALF + in_len);
+}
+
+static void test_packed(void)
+{
+    Zbd *z = zbd_boot(HM, ",packed=on,queue-size=16");
+    Packed p;
+    unsigned int i;
+
+    zbd_start(z);
+    g_assert_true(zbd_try_features(z, zbd_usual_features(z) |
+                                      1ull << VIRTIO_F_RING_PACKED));
+    packed_setup(z, &p);
+    zbd_driver_ok(z);
+    /* Round the ring more than once */
+    for (i = 0; i < 20; i++) {
+        g_assert_cmpint(packed_send(z, &p, APPEND, ZONE(SEQ), 512, 8), ==, OK);
+        g_assert_cmpuint(z->used_len, ==, 9);
+        g_assert_cmpuint(qtest_readq(z->qts, z->mem + MEM_HALF), ==,
+                         ZONE(SEQ) + i);
+    }
+    g_assert_cmpint(packed_send(z, &p, OUT, ZONE(SEQ) + 20, 512, 0), ==, OK);
+    g_assert_cmpint(packed_send(z, &p, OUT, ZONE(SEQ) + 20, 512, 0), ==,
+                    UNALIGNED);
+    g_assert_cmpint(packed_send(z, &p, REPORT, ZONE(SEQ), 0, 128), ==, OK);
+    g_assert_cmpuint(qtest_readq(z->qts, z->mem + MEM_HALF + 64 + 16), ==,
+                     ZONE(SEQ) + 21);
+    g_assert_cmpint(packed_send(z, &p, RESET_ALL, 0, 0, 0), ==, OK);
+    zbd_free(z);
+}
+
+/* The second of two queues */
+static void test_multiqueue(void)
+{
+    Zbd *z = zbd_boot(HM, ",num-queues=2");
+    uint64_t where;
+
+    zbd_start(z);
+    g_assert_true(zbd_try_features(z, zbd_usual_features(z)));
+    zbd_setup_queue(z, 1);
+    zbd_driver_ok(z);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, &where), ==, OK);
+    g_assert_cmpuint(where, ==, ZONE(SEQ));
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+}
+
+static const struct {
+    const char *name;
+    void (*fn)(void);
+} tests[] = {
+    { "VZ-1", test_vz1 },
+    { "VZ-2", test_vz2 },
+    { "VZ-2/legacy-takes-bit", test_legacy_takes_bit },
+    { "VZ-3", test_vz3 },
+    { "VZ-4", test_vz4 },
+    { "VZ-4/legacy", test_vz4_legacy },
+    { "VZ-6", test_vz6 },
+    { "VZ-7", test_vz7 },
+    { "VZ-8", test_vz8 },
+    { "VZ-9", test_vz9 },
+    { "VZ-10", test_vz10 },
+    { "VZ-11", test_vz11 },
+    { "VZ-12", test_vz12 },
+    { "VZ-13", test_vz13 },
+    { "VZ-15", test_vz15 },
+    { "VZ-16", test_vz16 },
+    { "VZ-17", test_vz17 },
+    { "VZ-18", test_vz18 },
+    { "VZ-20", test_vz20 },
+    { "VZ-22", test_vz22 },
+    { "VZ-23", test_vz23 },
+    { "VZ-24", test_vz24 },
+    { "VZ-25", test_vz25 },
+    { "VZ-27", test_vz27 },
+    { "VZ-28", test_vz28 },
+    { "VZ-29", test_vz29 },
+    { "VZ-30", test_vz30 },
+    { "VZ-31", test_vz31 },
+    { "VZ-32", test_vz32 },
+    { "VZ-33", test_vz33 },
+    { "VZ-34", test_vz34 },
+    { "VZ-34/single-zone", test_vz34_single },
+    { "VZ-35", test_vz35 },
+    { "VZ-36", test_vz36 },
+    { "VZ-37", test_vz37 },
+    { "VZ-38", test_vz38 },
+    { "VZ-39", test_vz39 },
+    { "VZ-40", test_vz40 },
+    { "VZ-41", test_vz41 },
+    { "VZ-42", test_vz42 },
+    { "VZ-43", test_vz43 },
+    { "VZ-44", test_vz44 },
+    { "VZ-45", test_vz45 },
+    { "VZ-45/in-header", test_in_header },
+    { "VZ-46", test_vz46 },
+    { "VZ-47", test_vz47 },
+    { "VZ-50", test_vz50 },
+    { "VZ-51", test_vz51 },
+    { "VZ-53", test_vz53 },
+    { "VZ-54", test_vz54 },
+    { "VZ-55", test_vz55 },
+    { "VZ-56", test_vz56 },
+    { "VZ-56/report", test_vz56_report },
+    { "VZ-57", test_vz57 },
+    { "VZ-57/huge-report", test_huge_report },
+    { "VZ-58", test_vz58 },
+    { "VZ-59", test_vz59 },
+    { "VZ-59/long", test_vz59_long },
+    { "VZ-60", test_vz60 },
+    { "VZ-61", test_vz61 },
+    { "VZ-62", test_vz62 },
+    { "VZ-63", test_vz63 },
+    { "VZ-65", test_vz65 },
+    { "G-11", test_g11 },
+    { "L-3", test_l3 },
+    { "L-9", test_l9 },
+    { "L-19", test_l19 },
+    { "state-machine", test_state_machine },
+    { "malformed", test_malformed },
+    { "types", test_types },
+    { "sectors", test_sectors },
+    { "batch/writes", test_batch_writes },
+    { "batch/appends", test_batch_appends },
+    { "reset-throttled", test_reset_throttled },
+    { "reset-in-flight", test_reset_in_flight },
+    { "reset-suspect", test_reset_suspect },
+    { "unplug-in-flight", test_unplug_in_flight },
+    { "io-error/stop", test_io_error_stop },
+    { "io-error/report", test_io_error_report },
+    { "io-error/ignore", test_io_error_ignore },
+    { "io-error/reset", test_io_error_reset },
+    { "migrate/plain-to-zoned", test_migrate_plain_to_zoned },
+    { "migrate/geometry", test_migrate_geometry },
+    { "packed", test_packed },
+    { "werror", test_werror },
+    { "stats", test_stats },
+    { "option", test_option },
+    { "iothread", test_iothread },
+    { "iothread/reset-throttled", test_iothread_throttled },
+    { "iothread/io-error", test_iothread_io_error },
+    { "multiqueue", test_multiqueue },
+};
+
+int main(int argc, char **argv)
+{
+    size_t i;
+
+    g_test_init(&argc, &argv, NULL);
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/virtio-blk/zoned/%s",
+                                                tests[i].name);
+
+        qtest_add_func(path, tests[i].fn);
+    }
+    return g_test_run();
+}
