@@ -491,7 +491,7 @@ static void add_in_flight(ZoneModel *m, uint32_t first, uint32_t last)
     }
 }
 
-static int check_writable(const ZoneModel *m, uint32_t i)
+static int check_usable(const ZoneModel *m, uint32_t i)
 {
     switch (m->zones[i].state) {
     case BLK_ZS_RDONLY:
@@ -541,7 +541,7 @@ static int begin_sequential(ZoneModel *m, uint32_t i, int64_t offset,
                             int64_t bytes)
 {
     int64_t cap_end = zone_cap_end(m, i);
-    int ret = check_writable(m, i);
+    int ret = check_usable(m, i);
 
     if (ret < 0) {
         return ret;
@@ -587,7 +587,7 @@ static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
         if (zone_type(m, i) == BLK_ZT_SWR) {
             return -ERANGE;
         }
-        ret = check_writable(m, i);
+        ret = check_usable(m, i);
         if (ret < 0) {
             return ret;
         }
@@ -723,95 +723,41 @@ bool zone_model_in_flight(const ZoneModel *m, int64_t offset, int64_t len)
 }
 
 /*
- * Zone operations: each function tells the state that a zone moves to, or
- * why it does not move
+ * Zone operations: each function tells the state that a zone with a write
+ * pointer moves to, or why it does not move
  */
 
 static int open_zone(const ZoneModel *m, uint32_t i)
 {
-    switch (m->zones[i].state) {
-    case BLK_ZS_EMPTY:
-    case BLK_ZS_IOPEN:
-    case BLK_ZS_EOPEN:
-    case BLK_ZS_CLOSED:
-        return BLK_ZS_EOPEN;
-    case BLK_ZS_FULL:
-        return -EPERM;
-    case BLK_ZS_RDONLY:
-        return -EROFS;
-    case BLK_ZS_OFFLINE:
-        return -ENXIO;
-    default:
-        return -EINVAL;
-    }
+    return m->zones[i].state == BLK_ZS_FULL ? -EPERM : BLK_ZS_EOPEN;
 }
 
 static int close_zone(const ZoneModel *m, uint32_t i)
 {
-    switch (m->zones[i].state) {
-    case BLK_ZS_IOPEN:
-    case BLK_ZS_EOPEN:
-    case BLK_ZS_CLOSED:
-        return closed_state(m, i);
-    case BLK_ZS_EMPTY:
-    case BLK_ZS_FULL:
-        return -EPERM;
-    case BLK_ZS_RDONLY:
-        return -EROFS;
-    case BLK_ZS_OFFLINE:
-        return -ENXIO;
-    default:
-        return -EINVAL;
-    }
-}
-
-static int finish_zone(const ZoneModel *m, uint32_t i)
-{
-    switch (m->zones[i].state) {
-    case BLK_ZS_EMPTY:
-    case BLK_ZS_IOPEN:
-    case BLK_ZS_EOPEN:
-    case BLK_ZS_CLOSED:
-    case BLK_ZS_FULL:
-        return BLK_ZS_FULL;
-    case BLK_ZS_RDONLY:
-        return -EROFS;
-    case BLK_ZS_OFFLINE:
-        return -ENXIO;
-    default:
-        return -EINVAL;
-    }
-}
-
-static int reset_zone(const ZoneModel *m, uint32_t i)
-{
-    switch (m->zones[i].state) {
-    case BLK_ZS_EMPTY:
-    case BLK_ZS_IOPEN:
-    case BLK_ZS_EOPEN:
-    case BLK_ZS_CLOSED:
-    case BLK_ZS_FULL:
-        return BLK_ZS_EMPTY;
-    case BLK_ZS_RDONLY:
-        return -EROFS;
-    case BLK_ZS_OFFLINE:
-        return -ENXIO;
-    default:
-        return -EINVAL;
-    }
+    return zone_state_is_active(m->zones[i].state) ? closed_state(m, i)
+                                                   : -EPERM;
 }
 
 static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
 {
+    int ret;
+
+    if (zone_type(m, i) == BLK_ZT_CONV) {
+        return -EINVAL;
+    }
+    ret = check_usable(m, i);
+    if (ret < 0) {
+        return ret;
+    }
     switch (op) {
     case BLK_ZO_OPEN:
         return open_zone(m, i);
     case BLK_ZO_CLOSE:
         return close_zone(m, i);
     case BLK_ZO_FINISH:
-        return finish_zone(m, i);
+        return BLK_ZS_FULL;
     case BLK_ZO_RESET:
-        return reset_zone(m, i);
+        return BLK_ZS_EMPTY;
     }
     return -EINVAL;
 }
