@@ -35,6 +35,7 @@ typedef struct Zone {
     uint32_t in_flight;         /* writes begun and not ended */
     uint32_t prev, next;        /* in the list of implicitly open zones */
     uint8_t state;              /* BlockZoneState */
+    bool non_seq;               /* as BlockZoneDescriptor has it */
 } Zone;
 
 QEMU_BUILD_BUG_ON(sizeof(Zone) > 24);
@@ -308,6 +309,7 @@ static void set_state(ZoneModel *m, uint32_t i, BlockZoneState state)
     switch (state) {
     case BLK_ZS_EMPTY:
         z->wp = zone_start(m, i);
+        z->non_seq = false;
         break;
     case BLK_ZS_FULL:
         z->wp = zone_start(m, i) + zone_length(m, i);
@@ -353,6 +355,7 @@ static void fill_descriptor(const ZoneModel *m, uint32_t i,
         .wp = m->zones[i].wp,
         .type = zone_type(m, i),
         .state = m->zones[i].state,
+        .non_seq = m->zones[i].non_seq,
     };
 }
 
@@ -564,10 +567,15 @@ static int begin_sequential(ZoneModel *m, uint32_t i, int64_t offset,
     return 0;
 }
 
-/* One zone's share of a write that may go anywhere and ends at @end */
-static void advance_random(ZoneModel *m, uint32_t i, int64_t end)
+/* One zone's share of a write that may go anywhere, from @offset to @end */
+static void advance_random(ZoneModel *m, uint32_t i, int64_t offset,
+                           int64_t end)
 {
-    if (zone_type(m, i) == BLK_ZT_CONV || m->zones[i].state == BLK_ZS_FULL) {
+    if (zone_type(m, i) == BLK_ZT_CONV) {
+        return;
+    }
+    m->zones[i].non_seq |= MAX(offset, zone_start(m, i)) != m->zones[i].wp;
+    if (m->zones[i].state == BLK_ZS_FULL) {
         return;
     }
     /* Cannot fail: a host-aware disk has no limits */
@@ -578,7 +586,7 @@ static void advance_random(ZoneModel *m, uint32_t i, int64_t end)
 
 /* A write that starts in a zone that can be written at random */
 static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
-                        int64_t end)
+                        int64_t offset, int64_t end)
 {
     uint32_t i;
     int ret;
@@ -593,7 +601,7 @@ static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
         }
     }
     for (i = first; i <= last; i++) {
-        advance_random(m, i, end);
+        advance_random(m, i, offset, end);
     }
     add_in_flight(m, first, last);
     return 0;
@@ -619,7 +627,7 @@ int zone_model_begin_write(ZoneModel *m, int64_t offset, int64_t bytes)
     if (zone_type(m, last) != BLK_ZT_CONV && !is_aligned(m, offset | bytes)) {
         return -EINVAL;
     }
-    return begin_random(m, first, last, offset + bytes);
+    return begin_random(m, first, last, offset, offset + bytes);
 }
 
 int zone_model_begin_append(ZoneModel *m, int64_t *offset, int64_t bytes)
@@ -723,37 +731,22 @@ bool zone_model_in_flight(const ZoneModel *m, int64_t offset, int64_t len)
 }
 
 /*
- * Zone operations: each function tells the state that a zone with a write
- * pointer moves to, or why it does not move
+ * Zone operations
  */
 
-static int open_zone(const ZoneModel *m, uint32_t i)
-{
-    return m->zones[i].state == BLK_ZS_FULL ? -EPERM : BLK_ZS_EOPEN;
-}
-
-static int close_zone(const ZoneModel *m, uint32_t i)
-{
-    return zone_state_is_active(m->zones[i].state) ? closed_state(m, i)
-                                                   : -EPERM;
-}
-
+/* The state that a zone moves to, or why it does not move */
 static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
 {
-    int ret;
+    int ret = block_zone_op_check(op, zone_type(m, i), m->zones[i].state);
 
-    if (zone_type(m, i) == BLK_ZT_CONV) {
-        return -EINVAL;
-    }
-    ret = check_usable(m, i);
     if (ret < 0) {
         return ret;
     }
     switch (op) {
     case BLK_ZO_OPEN:
-        return open_zone(m, i);
+        return BLK_ZS_EOPEN;
     case BLK_ZO_CLOSE:
-        return close_zone(m, i);
+        return closed_state(m, i);
     case BLK_ZO_FINISH:
         return BLK_ZS_FULL;
     case BLK_ZO_RESET:

@@ -106,7 +106,8 @@ int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes);
  * to conventional zones need not be.  A write may cross from one conventional
  * zone into the next, and between any zones of a host-aware disk, where it
  * may also start anywhere: the write pointer is then behind all that was
- * written.
+ * written, and a zone written to elsewhere than at its write pointer is
+ * reported as written out of sequence until it is empty again.
  *
  * If there are too many open zones, the implicitly open zone that was not
  * written to for the longest time is closed, or becomes empty if nothing was

@@ -80,6 +80,11 @@ typedef struct BlockZoneDescriptor {
     int64_t wp;
     BlockZoneType type;
     BlockZoneState state;
+    /*
+     * Sequential write preferred: something was written elsewhere than at the
+     * write pointer since the zone was empty
+     */
+    bool non_seq;
 } BlockZoneDescriptor;
 
 /*
@@ -127,6 +132,39 @@ static inline bool block_zone_op_concerns(BlockZoneOp op, BlockZoneState state)
     }
     /* What is no operation is for whoever carries it out to refuse */
     return true;
+}
+
+/**
+ * block_zone_op_check:
+ * @op: an operation
+ * @type: the type of a zone
+ * @state: its state
+ *
+ * Returns: 0 if @op can be carried out on such a zone, or would leave it as it
+ * is, as long as there are resources; else -EINVAL, -EROFS, -ENXIO or -EPERM.
+ */
+static inline int block_zone_op_check(BlockZoneOp op, BlockZoneType type,
+                                      BlockZoneState state)
+{
+    if (type == BLK_ZT_CONV) {
+        return -EINVAL;
+    }
+    if (state == BLK_ZS_RDONLY) {
+        return -EROFS;
+    }
+    if (state == BLK_ZS_OFFLINE) {
+        return -ENXIO;
+    }
+    switch (op) {
+    case BLK_ZO_OPEN:
+        return state == BLK_ZS_FULL ? -EPERM : 0;
+    case BLK_ZO_CLOSE:
+        return zone_state_is_active(state) ? 0 : -EPERM;
+    case BLK_ZO_FINISH:
+    case BLK_ZO_RESET:
+        return 0;
+    }
+    return -EINVAL;
 }
 
 /**

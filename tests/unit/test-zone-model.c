@@ -815,6 +815,37 @@ static void test_host_aware(void)
     zone_model_free(m);
 }
 
+/* Zones remember writes elsewhere than at the write pointer until a reset */
+static void test_host_aware_non_seq(void)
+{
+    ZoneModel *m = new_model(host_aware(4));
+    int i;
+
+    g_assert_cmpint(do_write(m, START(0), GRANULARITY), ==, 0);
+    g_assert_cmpint(do_write(m, START(0) + GRANULARITY, GRANULARITY), ==, 0);
+    g_assert_false(zone(m, 0).non_seq);
+    /* On its way to the second zone, in order in both */
+    g_assert_cmpint(do_write(m, START(0) + 2 * GRANULARITY, ZONE_SIZE), ==, 0);
+    g_assert_false(zone(m, 0).non_seq);
+    g_assert_false(zone(m, 1).non_seq);
+    /* Into a full zone, behind a write pointer, and where both are crossed */
+    g_assert_cmpint(do_write(m, START(0), GRANULARITY), ==, 0);
+    g_assert_true(zone(m, 0).non_seq);
+    g_assert_cmpint(do_write(m, START(2) + GRANULARITY, GRANULARITY), ==, 0);
+    g_assert_true(zone(m, 2).non_seq);
+    g_assert_cmpint(do_write(m, START(1), ZONE_SIZE + GRANULARITY), ==, 0);
+    g_assert_true(zone(m, 1).non_seq);
+    g_assert_false(zone(m, 3).non_seq);
+
+    g_assert_cmpint(mgmt(m, BLK_ZO_FINISH, 2), ==, 0);
+    g_assert_true(zone(m, 2).non_seq);
+    for (i = 0; i < 4; i++) {
+        g_assert_cmpint(mgmt(m, BLK_ZO_RESET, i), ==, 0);
+        g_assert_false(zone(m, i).non_seq);
+    }
+    zone_model_free(m);
+}
+
 /* Where data may have been all along, the write pointer must not go back */
 static void test_host_aware_failure(void)
 {
@@ -1612,6 +1643,8 @@ int main(int argc, char **argv)
     g_test_add_func("/zone-model/append/positions", test_append_positions);
     g_test_add_func("/zone-model/read", test_read);
     g_test_add_func("/zone-model/host-aware/writes", test_host_aware);
+    g_test_add_func("/zone-model/host-aware/non-seq",
+                    test_host_aware_non_seq);
     g_test_add_func("/zone-model/host-aware/failure",
                     test_host_aware_failure);
     g_test_add_func("/zone-model/failure/queued", test_rollback);

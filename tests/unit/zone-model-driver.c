@@ -89,7 +89,7 @@ static bool same_zone(const BlockZoneDescriptor *a,
 {
     return a->start == b->start && a->length == b->length &&
            a->cap == b->cap && a->wp == b->wp && a->type == b->type &&
-           a->state == b->state;
+           a->state == b->state && a->non_seq == b->non_seq;
 }
 
 static void compare(Driver *d, int model_ret, int oracle_ret)

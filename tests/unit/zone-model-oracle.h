@@ -51,6 +51,7 @@ static inline void oracle_move(BlockZoneDescriptor *z, BlockZoneState to,
     z->wp = to == BLK_ZS_EMPTY ? z->start
             : to == BLK_ZS_FULL ? z->start + z->length
             : IN(to, ALL_STATES) ? wp : -1;
+    z->non_seq = z->non_seq && z->state != BLK_ZS_EMPTY;
 }
 
 static inline void oracle_init(Oracle *o, const ZoneGeometry *g)
@@ -122,7 +123,9 @@ static inline int oracle_try_write(Oracle *o, int64_t offset, int64_t bytes)
             return -ERANGE;
         } else if (!IN(z->state, ALL_STATES)) {
             return oracle_refusal(z->state);
-        } else if (z->state == BLK_ZS_FULL && !swr) {
+        }
+        z->non_seq |= !swr && MAX(offset, z->start) != z->wp;
+        if (z->state == BLK_ZS_FULL && !swr) {
             continue;
         } else if (z->state == BLK_ZS_FULL) {
             return -EFBIG;
