@@ -5,7 +5,7 @@
 S := scripts/zoned
 BUILD := build
 TOOLS := qemu-system-x86_64 qemu-io qemu-img qemu-nbd \
-         storage-daemon/qemu-storage-daemon
+         storage-daemon/qemu-storage-daemon tests/bench/zone-stress
 
 # SANITIZE=1: what is built and run is built apart, with ASan and UBSan
 ifdef SANITIZE
