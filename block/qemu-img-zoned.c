@@ -51,6 +51,7 @@ struct ZoneBench {
     int unsent;
     int nr_resets;
     bool resetting;
+    bool resuming;          /* bench_resumed() will be called */
     int ret;                /* of the first request that failed */
 };
 
@@ -81,6 +82,31 @@ static void bench_fail(ZoneBench *b, int ret)
     }
 }
 
+static void bench_resumed(void *opaque)
+{
+    ZoneBench *b = opaque;
+
+    b->resuming = false;
+    bench_submit(b);
+}
+
+/*
+ * Send more, now that something is done.  Callbacks run in coroutines.  What
+ * one of them sends goes out when its coroutine has ended, and each request
+ * that goes out can have further callbacks run.  So of several requests the
+ * last could be overtaken by what these callbacks send: only a single one may
+ * be sent from here.
+ */
+static void bench_resume(ZoneBench *b)
+{
+    if (b->nr_idle == 1 && !b->resetting) {
+        bench_submit(b);
+    } else if (!b->resuming) {
+        b->resuming = true;
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), bench_resumed, b);
+    }
+}
+
 static void bench_request_done(void *opaque, int ret)
 {
     ZoneBenchRequest *req = opaque;
@@ -88,7 +114,7 @@ static void bench_request_done(void *opaque, int ret)
 
     bench_fail(b, ret);
     b->idle[b->nr_idle++] = req;
-    bench_submit(b);
+    bench_resume(b);
 }
 
 static void bench_reset_done(void *opaque, int ret)
@@ -99,7 +125,7 @@ static void bench_reset_done(void *opaque, int ret)
     bench_fail(b, ret);
     zone->left = zone->capacity;
     b->resetting = false;
-    bench_submit(b);
+    bench_resume(b);
 }
 
 /* Nothing is sent meanwhile, which costs little once per full zone */
@@ -147,7 +173,7 @@ static void bench_submit(ZoneBench *b)
 
 static bool bench_busy(const ZoneBench *b)
 {
-    return b->resetting || b->nr_idle < b->opts->depth ||
+    return b->resetting || b->resuming || b->nr_idle < b->opts->depth ||
            (b->ret == 0 && b->unsent > 0);
 }
 
