@@ -59,8 +59,7 @@ int zone_emulation_report(ZoneEmulation *e, int64_t offset,
 }
 
 /*
- * Wait until no operation on the zones that the range touches is pending;
- * @self, if set, is one, and waits only for those that came before it.
+ * Wait until nothing that came before @self and touches the range is pending.
  */
 static void coroutine_fn zone_emulation_wait_ops(ZoneEmulation *e,
                                                  int64_t offset, int64_t bytes,
@@ -78,10 +77,30 @@ static void coroutine_fn zone_emulation_wait_ops(ZoneEmulation *e,
     }
 }
 
+/*
+ * Wait until a write may be admitted.  It takes its place among the operations
+ * meanwhile: one that comes later, maybe on another zone of the write, must not
+ * overtake it.
+ */
+static void coroutine_fn zone_emulation_wait_turn(ZoneEmulation *e,
+                                                  int64_t offset,
+                                                  int64_t bytes)
+{
+    ZoneEmulationOp self = { .offset = offset, .len = bytes };
+
+    if (QTAILQ_EMPTY(&e->ops)) {
+        return;
+    }
+    QTAILQ_INSERT_TAIL(&e->ops, &self, next);
+    zone_emulation_wait_ops(e, offset, bytes, &self);
+    QTAILQ_REMOVE(&e->ops, &self, next);
+    qemu_co_queue_restart_all(&e->waiting);
+}
+
 int coroutine_fn zone_emulation_co_begin_write(ZoneEmulation *e,
                                                int64_t offset, int64_t bytes)
 {
-    zone_emulation_wait_ops(e, offset, bytes, NULL);
+    zone_emulation_wait_turn(e, offset, bytes);
     return zone_model_begin_write(e->model, offset, bytes);
 }
 
@@ -89,7 +108,7 @@ int coroutine_fn zone_emulation_co_begin_append(ZoneEmulation *e,
                                                 int64_t *offset,
                                                 int64_t bytes)
 {
-    zone_emulation_wait_ops(e, *offset, 1, NULL);
+    zone_emulation_wait_turn(e, *offset, 1);
     return zone_model_begin_append(e->model, offset, bytes);
 }
 
@@ -121,4 +140,30 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
     QTAILQ_REMOVE(&e->ops, &self, next);
     qemu_co_queue_restart_all(&e->waiting);
     return ret;
+}
+
+ZoneEmulationOp *coroutine_fn zone_emulation_co_lock(ZoneEmulation *e)
+{
+    int64_t length = zone_model_geometry(e->model)->length;
+    ZoneEmulationOp *op = g_new(ZoneEmulationOp, 1);
+
+    *op = (ZoneEmulationOp) { .len = INT64_MAX };
+    QTAILQ_INSERT_TAIL(&e->ops, op, next);
+    zone_emulation_wait_ops(e, 0, INT64_MAX, op);
+    while (zone_model_in_flight(e->model, 0, length)) {
+        qemu_co_queue_wait(&e->waiting, NULL);
+    }
+    return op;
+}
+
+void coroutine_fn zone_emulation_unlock(ZoneEmulation *e, ZoneEmulationOp *op,
+                                        ZoneModel *model)
+{
+    if (model) {
+        zone_model_free(e->model);
+        e->model = model;
+    }
+    QTAILQ_REMOVE(&e->ops, op, next);
+    g_free(op);
+    qemu_co_queue_restart_all(&e->waiting);
 }

@@ -64,4 +64,16 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
                                         ZoneModelChangedFn *changed,
                                         void *opaque);
 
+/**
+ * zone_emulation_co_lock:
+ *
+ * Wait until no write and no operation is under way on any zone, and keep
+ * them waiting until zone_emulation_unlock().
+ */
+ZoneEmulationOp *coroutine_fn zone_emulation_co_lock(ZoneEmulation *e);
+
+/* @model replaces the one that @e had, unless it is NULL */
+void coroutine_fn zone_emulation_unlock(ZoneEmulation *e, ZoneEmulationOp *op,
+                                        ZoneModel *model);
+
 #endif /* BLOCK_ZONE_EMULATION_H */
