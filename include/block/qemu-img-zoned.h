@@ -1,5 +1,5 @@
 /*
- * qemu-img bench on zones
+ * qemu-img bench, convert and dd on zones
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -45,5 +45,88 @@ static inline bool zone_bench_wanted(const ZoneBenchOptions *opts)
  */
 int zone_bench_run(BlockBackend *blk, const ZoneBenchOptions *opts,
                    Error **errp);
+
+/*
+ * Copying into a zoned disk, in order.  The functions can be called within
+ * coroutines and outside of them, one at a time.
+ */
+typedef struct ZoneCopy ZoneCopy;
+
+/**
+ * zone_copy_check_options:
+ * @target: where the copy goes, zoned or not
+ * @in_order: whether writes come in ascending order
+ * @compressed: whether they are to be compressed
+ * @errp: set on failure
+ *
+ * Returns: false if @target is zoned and cannot be written to in this way.
+ */
+bool zone_copy_check_options(BlockBackend *target, bool in_order,
+                             bool compressed, Error **errp);
+
+/**
+ * zone_copy_begin:
+ * @target: a zoned disk, opened for writing; what its sequential zones hold
+ *          is lost
+ * @source: the whole of what is copied, or NULL if that is not one disk.  If
+ *          it is zoned, with zones of the same size, the target's zones end up
+ *          with its write pointers, and full where its zones are full
+ * @errp: set on failure
+ *
+ * Reset all zones of @target and begin a copy.
+ *
+ * Returns: the copy, for zone_copy_free(), or NULL.
+ */
+ZoneCopy *zone_copy_begin(BlockBackend *target, BlockBackend *source,
+                          Error **errp);
+
+/**
+ * zone_copy_write:
+ * @c: the copy
+ * @offset: of the data, in bytes; not below the end of an earlier call's range
+ * @bytes: how much, any number
+ * @buf: the data
+ *
+ * Write data to the zones it belongs to.  What was left out before it in its
+ * zone is filled with zeroes.  The end of the data may be held back until the
+ * next call if it is not aligned to the write granularity.
+ *
+ * Zones that are left partly written stay so, unless the target runs out of
+ * active zones: then some of them are finished.
+ *
+ * Returns: 0; -ERANGE if there is anything but zeroes beyond the capacity of
+ * a zone; or another -errno of the target.
+ */
+int zone_copy_write(ZoneCopy *c, int64_t offset, int64_t bytes,
+                    const uint8_t *buf);
+
+/**
+ * zone_copy_zeroes:
+ *
+ * The same for a range of zeroes.  Nothing is written where the target is
+ * known to read as zeroes.
+ */
+int zone_copy_zeroes(ZoneCopy *c, int64_t offset, int64_t bytes);
+
+/**
+ * zone_copy_end:
+ *
+ * Write what was held back, and flush the target.
+ *
+ * Returns: 0, or -errno.
+ */
+int zone_copy_end(ZoneCopy *c);
+
+/**
+ * zone_copy_strerror:
+ * @c: the copy, or NULL
+ * @ret: what one of the functions above returned
+ *
+ * Returns: why it failed; valid until zone_copy_free().
+ */
+const char *zone_copy_strerror(const ZoneCopy *c, int ret);
+
+/* @c may be NULL */
+void zone_copy_free(ZoneCopy *c);
 
 #endif /* BLOCK_QEMU_IMG_ZONED_H */
