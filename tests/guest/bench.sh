@@ -12,23 +12,32 @@
 # a zone, on any disk, so each write waits for the one before it.  These have
 # no bar ("info:" instead of "bench:").
 #
+# SCSI disks read, too, and report many zones, which is measured against Linux's
+# own scsi_debug, in zones a millisecond.
+#
 # disk: zoned size=64G,zoned.model=host-managed,zoned.zone-size=256M
 # disk: plain size=64G
-# limit: 600
+# disk: scsi_zoned size=64G,zoned.model=host-managed,zoned.zone-size=256M
+# hba: scsi_zoned virtio-scsi-pci
+# disk: scsi_plain size=64G
+# hba: scsi_plain virtio-scsi-pci
+# disk: scsi_many size=100G,zoned.model=host-managed,zoned.zone-size=1M
+# hba: scsi_many virtio-scsi-pci
+# limit: 1200
 
 . /guest/lib.sh
 
 rounds=9
 seconds=2
 
-# iops DISK OPTION...
+# iops DISK OPTION...: reads and writes a second
 iops() {
     disk=$1
     shift
     fio --name=bench --filename="$disk" --bs=4k --iodepth=32 \
         --ioengine=libaio --direct=1 --zonemode=zbd --zonesize=256m \
         --time_based --runtime="$seconds" --ramp_time=1 --minimal "$@" \
-        2> /tmp/fio.log | cut -d ';' -f 49 | cut -d . -f 1
+        2> /tmp/fio.log | awk -F ';' '{ print int($8 + $49) }'
 }
 
 median() {
@@ -54,3 +63,39 @@ compare() {
 
 compare bench write-4k-depth-32-over-32-zones --rw=randwrite --max_open_zones=32
 compare info write-4k-depth-32-in-one-zone --rw=write
+
+# shellcheck disable=SC2154  # the disks
+zoned=$scsi_zoned plain=$scsi_plain
+compare bench scsi-write-4k-depth-32-over-32-zones --rw=randwrite \
+    --max_open_zones=32
+compare bench scsi-read-4k-depth-32 --rw=randread --read_beyond_wp=1
+compare info scsi-write-4k-depth-32-in-one-zone --rw=write
+
+# zones_per_ms DISK: report all of them, 8191 at a time
+zones_per_ms() {
+    begin=$(date +%s%N)
+    lba=0
+    while [ "$lba" -lt $((100000 * 2048)) ]; do
+        sg_rep_zones --raw --partial --maxlen=524288 --start="$lba" "$1" \
+            > /dev/null
+        lba=$((lba + 8191 * 2048))
+    done
+    end=$(date +%s%N)
+    echo $((100000 * 1000000 / (end - begin)))
+}
+
+modprobe scsi_debug zbc=host-managed zone_size_mb=1 virtual_gb=100 \
+    fake_rw=1 delay=0 dev_size_mb=8
+until debug=$(grep -l Linux /sys/block/sd*/device/vendor); do
+    usleep 10000
+done
+debug=/dev/$(echo "$debug" | cut -d / -f 4)
+rm -f /tmp/zoned /tmp/plain
+for _ in $(seq "$rounds"); do
+    # shellcheck disable=SC2154
+    zones_per_ms "$scsi_many" >> /tmp/zoned
+    zones_per_ms "$debug" >> /tmp/plain
+done
+paste /tmp/zoned /tmp/plain | awk '{ print $1 / $2 }' > /tmp/ratios
+echo "bench: scsi-report-100k-zones ours=$(median /tmp/zoned)" \
+    "base=$(median /tmp/plain) ratio=$(median /tmp/ratios)"

@@ -3,10 +3,18 @@
 #
 # A zoned disk at work: the story that "run demo" tells.
 #
-# disk: zbd size=1G,memory-backed=on,zoned.model=host-managed,zoned.zone-size=32M,zoned.zone-capacity=24M,zoned.conventional-zones=2,zoned.max-open-zones=8,zoned.max-active-zones=12
+# image: zbd 1G zone_size=32M,zone_capacity=24M,conventional_zones=2,max_open_zones=8,max_active_zones=12
+# boots: 2
 # limit: 120
 
 . /guest/steps.sh
+
+if [ "$boot" = 2 ]; then
+    step_again "$zbd"
+    echo
+    echo 'All of it worked.'
+    exit
+fi
 
 echo "Linux $(uname -r) has a zoned disk, $zbd:"
 echo
@@ -22,5 +30,5 @@ echo '5. A file for each zone: zonefs'
 step_zonefs "$zbd"
 echo '6. A zoned file system: btrfs'
 step_btrfs "$zbd"
-echo
-echo 'All of it worked.'
+echo '7. Off and on again'
+step_off "$zbd"

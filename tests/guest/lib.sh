@@ -46,6 +46,14 @@ OPEN_LIMIT='Too many references'
 ACTIVE_LIMIT='Value too large for defined data type'
 IO_ERROR='Input/output error'
 
+# full_error DISK: what a write to a full zone ends with
+full_error() {
+    case $1 in
+    /dev/sd*) echo 'Remote I/O error' ;;
+    *) echo "$IO_ERROR" ;;
+    esac
+}
+
 # queue DISK NAME: an attribute of the disk's request queue
 queue() {
     cat "/sys/block/${1#/dev/}/queue/$2"

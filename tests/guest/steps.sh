@@ -58,7 +58,7 @@ step_blkzone() {
     tell 'blkzone close: the zone is closed and keeps its write pointer'
     zone_do finish "$disk" "$z"
     zone_is "$disk" "$z" fu
-    fails "$IO_ERROR" write_at "$disk" \
+    fails "$(full_error "$disk")" write_at "$disk" \
         $(($(zone_start "$disk" "$z") + 2048)) 8
     tell 'blkzone finish: the zone is full and takes no more writes'
     zone_do reset "$disk" "$z"
@@ -137,6 +137,41 @@ step_btrfs() {
     umount /tmp/btrfs
     tell "mkfs.btrfs -O zoned, mount, copy in a file of $((size / 1024)) KiB"
     tell 'mount again: the file reads back the same'
+}
+
+# What an image keeps when QEMU ends: step_off in one boot, step_again in the
+# next one
+step_off() {
+    disk=$1
+    blkzone reset "$disk"
+    z=$(first_sequential "$disk")
+    seq 200000 | head -c 1M > /tmp/data
+    dd if=/tmp/data of="$disk" bs=1M seek=$(($(zone_start "$disk" "$z") * 512)) \
+        oflag=direct,seek_bytes conv=notrunc,fsync status=none
+    zone_do finish "$disk" $((z + 1))
+    zone_do open "$disk" $((z + 2))
+    write_zone "$disk" $((z + 2)) 8
+    zone_is "$disk" "$z" oi 2048
+    zone_is "$disk" $((z + 2)) oe 8
+    tell "write 1 MiB to zone $z, finish zone $((z + 1)), open zone $((z + 2))" \
+        'and write 4 KiB'
+    tell 'power off: QEMU ends'
+}
+
+step_again() {
+    disk=$1
+    z=$(first_sequential "$disk")
+    zone_is "$disk" "$z" cl 2048
+    seq 200000 | head -c 1M > /tmp/data
+    dd if="$disk" of=/tmp/back bs=1M count=1 iflag=direct,skip_bytes \
+        skip=$(($(zone_start "$disk" "$z") * 512)) status=none
+    cmp /tmp/data /tmp/back
+    zone_is "$disk" $((z + 1)) fu
+    zone_is "$disk" $((z + 2)) cl 8
+    zone_is "$disk" $((z + 3)) em 0
+    tell 'QEMU starts again with the same image, and no options for its zones'
+    tell "zone $z has its 1 MiB, zone $((z + 1)) is full, zone $((z + 2)) is" \
+        'closed with 4 KiB'
 }
 
 all_steps() {

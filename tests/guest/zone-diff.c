@@ -33,6 +33,10 @@
  *
  * After an excused difference the zones concerned are made equal on both
  * disks, so that everything afterwards is compared again without exception.
+ *
+ * With -q the first disk is used through qemu-io, on a node whose disk is a
+ * null_blk as well.  What it reports must be what the kernel says of its disk,
+ * and of the above only NO_WP and UNWRITTEN are excused.
  */
 
 #define _GNU_SOURCE
@@ -50,6 +54,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+#include "zone-diff-qemu-io.h"
 
 #define SECTOR 512
 #define MAX_ZONES 256
@@ -70,18 +75,20 @@ typedef enum Op {
 static const struct {
     const char *name;
     unsigned long request;
+    const char *qemu_io;
 } op_table[] = {
-    [OP_WRITE] = { "write", 0 },
-    [OP_READ] = { "read", 0 },
-    [OP_OPEN] = { "open", BLKOPENZONE },
-    [OP_CLOSE] = { "close", BLKCLOSEZONE },
-    [OP_FINISH] = { "finish", BLKFINISHZONE },
-    [OP_RESET] = { "reset", BLKRESETZONE },
+    [OP_WRITE] = { "write" },
+    [OP_READ] = { "read" },
+    [OP_OPEN] = { "open", BLKOPENZONE, "zone_open" },
+    [OP_CLOSE] = { "close", BLKCLOSEZONE, "zone_close" },
+    [OP_FINISH] = { "finish", BLKFINISHZONE, "zone_finish" },
+    [OP_RESET] = { "reset", BLKRESETZONE, "zone_reset" },
 };
 
 typedef struct Disk {
     const char *path;
     int fd;
+    QemuIo *qemu_io;    /* NULL: use it directly */
     struct blk_zone zones[MAX_ZONES];
     uint8_t *data;
 } Disk;
@@ -143,7 +150,22 @@ static const char *cond_name(unsigned int cond)
     return cond < 16 && names[cond] ? names[cond] : "??";
 }
 
-static void report(Disk *disk)
+static bool has_wp(const struct blk_zone *z)
+{
+    return z->cond == BLK_ZONE_COND_EMPTY || z->cond == BLK_ZONE_COND_CLOSED ||
+           z->cond == BLK_ZONE_COND_IMP_OPEN ||
+           z->cond == BLK_ZONE_COND_EXP_OPEN;
+}
+
+static bool same_zone(const struct blk_zone *a, const struct blk_zone *b)
+{
+    return a->start == b->start && a->len == b->len &&
+           a->capacity == b->capacity && a->type == b->type &&
+           a->cond == b->cond && a->non_seq == b->non_seq &&
+           a->reset == b->reset && (!has_wp(a) || a->wp == b->wp);
+}
+
+static void report_by_kernel(Disk *disk)
 {
     static struct {
         struct blk_zone_report head;
@@ -165,29 +187,32 @@ static void report(Disk *disk)
     memcpy(disk->zones, buf.zones, sizeof(disk->zones));
 }
 
-static bool has_wp(const struct blk_zone *z)
-{
-    return z->cond == BLK_ZONE_COND_EMPTY || z->cond == BLK_ZONE_COND_CLOSED ||
-           z->cond == BLK_ZONE_COND_IMP_OPEN ||
-           z->cond == BLK_ZONE_COND_EXP_OPEN;
-}
-
-static bool same_zone(const struct blk_zone *a, const struct blk_zone *b)
-{
-    return a->start == b->start && a->len == b->len &&
-           a->capacity == b->capacity && a->type == b->type &&
-           a->cond == b->cond && a->non_seq == b->non_seq &&
-           a->reset == b->reset && (!has_wp(a) || a->wp == b->wp);
-}
-
-static bool same_zones(void)
+static bool same_zone_lists(const struct blk_zone *a, const struct blk_zone *b)
 {
     for (unsigned int i = 0; i < geometry.nr_zones; i++) {
-        if (!same_zone(&ours.zones[i], &reference.zones[i])) {
+        if (!same_zone(&a[i], &b[i])) {
             return false;
         }
     }
     return true;
+}
+
+static void report(Disk *disk)
+{
+    struct blk_zone zones[MAX_ZONES];
+
+    report_by_kernel(disk);
+    if (disk->qemu_io &&
+        (qemu_io_report(disk->qemu_io, zones, MAX_ZONES) !=
+         geometry.nr_zones || !same_zone_lists(zones, disk->zones))) {
+        die("%s: the node reports other zones than the kernel after "
+            "operation %u; seed %" PRIu64, disk->path, nr_actions, seed);
+    }
+}
+
+static bool same_zones(void)
+{
+    return same_zone_lists(ours.zones, reference.zones);
 }
 
 static unsigned int count_zones(const Disk *disk, bool open_only)
@@ -231,8 +256,58 @@ static void __attribute__((noreturn)) differ(const char *what)
     exit(1);
 }
 
-/* Returns: bytes moved, 0 for a zone operation, or -errno */
-static int act(Disk *disk, const Action *a)
+/* What the kernel does with a range that is no such thing: nothing */
+static bool is_valid_range(const Action *a)
+{
+    uint64_t end = a->start + a->count;
+
+    return a->start % geometry.zone_size == 0 && end <= geometry.capacity &&
+           (end == geometry.capacity || end % geometry.zone_size == 0);
+}
+
+/*
+ * The kernel makes an operation on several zones one operation on each, carries
+ * out all of them, and returns the error of the last one that fails
+ */
+static int operate_by_qemu_io(Disk *disk, const Action *a)
+{
+    uint64_t step = a->count;
+    int last = 0;
+
+    if (is_valid_range(a) &&
+        !(a->op == OP_RESET && a->count == geometry.capacity)) {
+        step = geometry.zone_size;
+    }
+    for (uint64_t done = 0; done < a->count; done += step) {
+        uint64_t count = a->count - done < step ? a->count - done : step;
+        int ret = qemu_io_operate(disk->qemu_io, op_table[a->op].qemu_io,
+                                  (a->start + done) * SECTOR, count * SECTOR);
+        last = ret ? ret : last;
+    }
+    return last;
+}
+
+static int act_by_qemu_io(Disk *disk, const Action *a)
+{
+    size_t bytes = a->count * SECTOR;
+    int ret;
+
+    switch (a->op) {
+    case OP_WRITE:
+        ret = qemu_io_write(disk->qemu_io, disk->data, a->start * SECTOR,
+                            bytes);
+        break;
+    case OP_READ:
+        ret = qemu_io_read(disk->qemu_io, disk->data, a->start * SECTOR,
+                           bytes);
+        break;
+    default:
+        return operate_by_qemu_io(disk, a);
+    }
+    return ret < 0 ? ret : (int)bytes;
+}
+
+static int act_by_kernel(Disk *disk, const Action *a)
 {
     struct blk_zone_range range = { a->start, a->count };
     int ret;
@@ -251,6 +326,12 @@ static int act(Disk *disk, const Action *a)
         break;
     }
     return ret < 0 ? -errno : ret;
+}
+
+/* Returns: bytes moved, 0 for a zone operation, or -errno */
+static int act(Disk *disk, const Action *a)
+{
+    return disk->qemu_io ? act_by_qemu_io(disk, a) : act_by_kernel(disk, a);
 }
 
 /* Whether @a may need more open zones than there are */
@@ -376,6 +457,9 @@ static void run(const Action *a)
 
     ret = act(&ours, a);
     ref = act(&reference, a);
+    if (ours.qemu_io && ref == -EINVAL) {
+        ref = -EIO;     /* qemu-io tells only what is short from the rest */
+    }
     snprintf(line, LINE, "%u: %s %" PRIu64 "+%" PRIu64 ": %d %s, %d %s",
              nr_actions, op_table[a->op].name, a->start, a->count,
              ret, ret < 0 ? strerror(-ret) : "",
@@ -385,6 +469,9 @@ static void run(const Action *a)
     report(&reference);
 
     if (!same_zones()) {
+        if (ours.qemu_io) {
+            differ("zones differ");
+        }
         excuse(a, no_open, no_active);
     }
     /* The reference alone fails, and only where a zone showed why */
@@ -420,10 +507,21 @@ static void fill_random(void)
     memcpy(reference.data, ours.data, MAX_IO);
 }
 
+/* The kernel splits a request at the border of a zone, and qemu-io does not */
+static uint64_t within_zone(uint64_t start, uint64_t count)
+{
+    uint64_t rest = geometry.zone_size - start % geometry.zone_size;
+
+    return rest < count ? rest : count;
+}
+
 static void run_write(uint64_t start, uint64_t count)
 {
     Action a = { OP_WRITE, start, count };
 
+    if (ours.qemu_io) {
+        a.count = within_zone(start, count);
+    }
     fill_random();
     run(&a);
 }
@@ -447,11 +545,11 @@ static void run_read(void)
 {
     Action a = { OP_READ, align(random_below(geometry.capacity)),
                  random_length() };
-    uint64_t zone_end = a.start - a.start % geometry.zone_size +
-                        geometry.zone_size;
 
-    /* A read that crosses a zone border is two requests to the kernel */
-    a.count = zone_end - a.start < a.count ? zone_end - a.start : a.count;
+    a.count = within_zone(a.start, a.count);
+    if (ours.qemu_io && a.count > QEMU_IO_MAX_READ / SECTOR) {
+        a.count = QEMU_IO_MAX_READ / SECTOR;
+    }
     run(&a);
 }
 
@@ -548,25 +646,36 @@ static void open_disk(Disk *disk, const char *path)
         die("%s has another size, block size or limit than %s", path,
             ours.path);
     }
+    report_by_kernel(disk);
+    geometry.zone_size = disk->zones[0].len;
     reset = (Action) { OP_RESET, 0, geometry.capacity };
     if (act(disk, &reset) < 0) {
         die("%s: reset: %s", path, strerror(errno));
     }
     report(disk);
-    geometry.zone_size = disk->zones[0].len;
+}
+
+static void print_excuses(void)
+{
+    printf("excused: VICTIM %u, FINISH %u, REOPEN %u\n", nr_victim, nr_finish,
+           nr_reopen);
 }
 
 int main(int argc, char **argv)
 {
     unsigned int wanted = 1000;
+    const char *command = NULL;
     bool bad = false;
     int c;
 
     seed = time(NULL) ^ ((uint64_t)getpid() << 32);
-    while (!bad && (c = getopt(argc, argv, "n:s:")) != -1) {
+    while (!bad && (c = getopt(argc, argv, "n:q:s:")) != -1) {
         switch (c) {
         case 'n':
             bad = sscanf(optarg, "%u", &wanted) != 1;
+            break;
+        case 'q':
+            command = optarg;
             break;
         case 's':
             bad = sscanf(optarg, "%" SCNu64, &seed) != 1;
@@ -577,10 +686,14 @@ int main(int argc, char **argv)
         }
     }
     if (bad || argc - optind != 2) {
-        die("usage: zone-diff [-n OPERATIONS] [-s SEED] DISK REFERENCE");
+        die("usage: zone-diff [-n OPERATIONS] [-s SEED] [-q QEMU-IO-COMMAND] "
+            "DISK REFERENCE");
     }
     random_state = seed ? seed : 1;
 
+    if (command) {
+        ours.qemu_io = qemu_io_start(command);
+    }
     open_disk(&ours, argv[optind]);
     open_disk(&reference, argv[optind + 1]);
     printf("seed %" PRIu64 ": %u zones, %u may be open, %u active\n", seed,
@@ -594,7 +707,8 @@ int main(int argc, char **argv)
     }
     printf("%u operations, the same on both; %u of them failed\n", nr_actions,
            nr_failed);
-    printf("excused: VICTIM %u, FINISH %u, REOPEN %u\n", nr_victim, nr_finish,
-           nr_reopen);
+    if (!ours.qemu_io) {
+        print_excuses();
+    }
     return 0;
 }

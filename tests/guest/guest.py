@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Prepare what the test guest needs, and run it."""
+
+import hashlib
+import os
+from pathlib import Path
+import re
+import shlex
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import threading
+import time
+
+import killed
+import programs
+from script import Script, fail
+
+HERE = Path(__file__).resolve().parent
+# What a guest finds in /guest, besides the script
+FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests')
+FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
+KVM_PROBE_SECONDS = 15
+
+running = set()
+
+
+def kill_guests():
+    """Leave none behind."""
+    for guest in list(running):
+        guest.kill()
+
+
+class Result:
+    """How a script ended."""
+
+    def __init__(self, status, output, console='', seconds=0):
+        self.status = status        # the script's exit status, None if none
+        self.output = output        # lines
+        self.console = console.splitlines()
+        self.seconds = seconds
+
+    def why(self):
+        """In words"""
+        if self.status is None:
+            return 'the guest ended without a result'
+        return f'exit status {self.status}'
+
+
+class Runner:
+    """
+    Runs scripts, each in a guest of its own.
+
+    :param build: build directory
+    :param qemu: qemu-system-x86_64, if it is another one than of the build
+    :param variables: NAME=VALUE, for the scripts
+    """
+
+    def __init__(self, build, qemu=None, variables=()):
+        self.build = build.resolve()
+        self.variables = list(variables)
+        self.qemu = qemu or self.build / 'qemu-system-x86_64'
+        self.cache = self.build / 'guest'
+        self.cache.mkdir(parents=True, exist_ok=True)
+        if not os.access(self.qemu, os.X_OK):
+            fail(f'{self.qemu} does not exist; build it with "make"')
+        self.image = self._prepare_image()
+        self.zone_diff = self._prepare_zone_diff()
+        self.program_disk = self.cache / 'programs.img'
+        self.accel = os.environ.get('GUEST_ACCEL') or self._prepare_accel()
+
+    def _prepare_image(self):
+        """The guest's kernel and root, made again when their inputs change"""
+        tool = HERE / 'rootfs'
+        key = subprocess.run([tool, '--key'], check=True, text=True,
+                             stdout=subprocess.PIPE).stdout.strip()
+        image = self.cache / 'image'
+        stamp = image / 'key'
+        if not stamp.exists() or stamp.read_text().strip() != key:
+            shutil.rmtree(image, ignore_errors=True)
+            if subprocess.run([tool, image], check=False).returncode:
+                fail('the root file system of the guest could not be made')
+        return image
+
+    def _prepare_zone_diff(self):
+        """zone-diff, for a guest that has other libraries than this host"""
+        files = sorted(HERE.glob('zone-diff*.[ch]'))
+        digest = hashlib.sha256(b''.join(f.read_bytes() for f in files)) \
+            .hexdigest()[:16]
+        program = self.cache / f'zone-diff-{digest}'
+        if not program.exists():
+            for old in self.cache.glob('zone-diff-*'):
+                old.unlink()
+            compiler = os.environ.get('CC', 'cc').split()
+            subprocess.run(compiler + ['-static', '-O2', '-Wall', '-Wextra',
+                                       '-Werror', '-o', program] +
+                           [f for f in files if f.suffix == '.c'], check=True)
+        return program
+
+    def prepare_disks(self, scripts):
+        """The disks with programs that a script wants"""
+        if any(s.programs for s in scripts):
+            try:
+                programs.ProgramDisk(self.build, HERE.parents[1] / 'qemu',
+                                     FIRMWARE).prepare(self.program_disk)
+            except programs.Error as e:
+                fail(e)
+        if any(s.peer for s in scripts) and \
+                subprocess.run([HERE / 'peer', self.cache],
+                               check=False).returncode:
+            fail('Debian\'s QEMU could not be fetched')
+
+    def _prepare_accel(self):
+        """KVM where a guest boots on it, else TCG; asked once"""
+        answer = self.cache / 'accel'
+        if not answer.exists():
+            self.accel = 'tcg'
+            if os.access('/dev/kvm', os.R_OK | os.W_OK):
+                probe = Script(Path('kvm-probe'), text='true\n')
+                probe.limit = KVM_PROBE_SECONDS
+                self.accel = 'kvm'
+                if self.run(probe).status != 0:
+                    self.accel = 'tcg'
+            answer.write_text(self.accel + '\n')
+        return answer.read_text().strip()
+
+    def _make_images(self, script, folder):
+        """The script's images in that folder, unless they are there"""
+        for name, (size, options) in script.images.items():
+            path = script.image_path(folder, name)
+            if not path.exists():
+                subprocess.run([self.build / 'qemu-img', 'create', '-q', '-f',
+                                'zoned', '-o', options, path, size],
+                               check=True)
+
+    def _write_files(self, path, script, boot=1, shell=False):
+        """What this run brings into the guest: a tar file as a disk"""
+        texts = {'script': script.text, 'variables': ''.join(
+            f'export {name}={shlex.quote(value)}\n'
+            for name, _, value in (v.partition('=') for v in
+                                   self.variables + [f'boot={boot}']))}
+        texts.update(script.drivers())
+        if shell:
+            texts['shell'] = ''
+        with tarfile.open(path, 'w', format=tarfile.USTAR_FORMAT) as tar:
+            for name in FILES:
+                tar.add(HERE / name, name)
+            tar.add(self.zone_diff, 'zone-diff')
+            if 'qemu-system-x86_64' in script.programs:
+                tar.add(self.image / 'vmlinuz', 'vmlinuz')
+            for name, text in texts.items():
+                copy = path.parent / name
+                copy.write_text(text)
+                tar.add(copy, name)
+
+    def _command(self, script, folder, images, shell=False):
+        # no_timer_check: Linux counts timer interrupts early at boot, and
+        # gives up if a busy host lets a virtual machine have too few
+        append = 'quiet panic=-1 oops=panic nowatchdog mitigations=off ' \
+                 'no_timer_check ' \
+                 'rcupdate.rcu_cpu_stall_suppress=1 printk.devkmsg=on ' \
+                 'console=ttyS0'
+        # With a thread for each CPU, TCG can keep a translation of code that
+        # another CPU has patched meanwhile: Linux then panics on a breakpoint
+        # of its own, about once in ten boots.  The CPU has SSE4.2 for
+        # checksums, and little else that costs time to emulate.
+        accel = ['-accel', 'tcg,thread=single', '-cpu',
+                 ','.join(filter(None, ['Nehalem', script.cpu]))]
+        if self.accel == 'kvm':
+            accel = ['-accel', 'kvm', '-cpu', 'max']
+        cmd = [str(self.qemu), *accel, '-smp', script.smp, '-m', script.memory,
+               '-nodefaults', '-no-user-config', '-no-reboot', '-nic', 'none',
+               '-vga', 'none', '-display', 'none']
+        for path in FIRMWARE:
+            cmd += ['-L', path]
+        cmd += ['-kernel', str(self.image / 'vmlinuz'),
+                '-initrd', str(self.image / 'initrd'), '-append', append]
+        if shell:
+            cmd += ['-serial', 'mon:stdio']
+        else:
+            cmd += ['-serial', f'file:{folder}/console',
+                    '-chardev', 'file,id=result,path=/dev/stdout',
+                    '-serial', 'chardev:result']
+        disks = [('guest-root', self.image / 'root.img'),
+                 ('guest-files', folder / 'files.tar')]
+        if script.programs:
+            disks.append(('guest-programs', self.program_disk))
+        if script.peer:
+            disks.append(('guest-peer', self.cache / 'peer.img'))
+        for name, path in disks:
+            cmd += ['-blockdev', f'driver=raw,node-name={name},read-only=on,'
+                    f'file.driver=file,file.filename={path}',
+                    '-device', f'virtio-blk-pci,drive={name},serial={name}']
+        return cmd + script.disk_options(images)
+
+    @staticmethod
+    def _boot(command, limit, see):
+        """
+        Run one guest.
+
+        :param see: called with each line that the script prints, and with the
+                    QEMU process
+        :return: the script's exit status, or None; the lines; and whether
+                 the limit was reached
+        """
+        guest = subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True,
+                                 errors='replace')
+        running.add(guest)
+        hung = threading.Timer(limit, guest.kill)
+        hung.start()
+        output = []
+        status = None
+        for line in guest.stdout:
+            line = line.rstrip()
+            end = re.fullmatch(r'exit (\d+)', line)
+            if end:
+                status = int(end.group(1))
+                continue
+            output.append(line)
+            see(line, guest)
+        guest.wait()
+        running.discard(guest)
+        expired = not hung.is_alive()
+        hung.cancel()
+        if expired:
+            status = None
+            output.append(f'no end after {limit} s, killed')
+        return status, output, expired
+
+    def _run_boots(self, script, folder, command, live):
+        def see(line, _guest):
+            if live:
+                print(line, flush=True)
+
+        result = Result(None, [])
+        for boot in range(1, script.boots + 1):
+            self._write_files(folder / 'files.tar', script, boot)
+            result.status, lines, _ = self._boot(command, script.limit, see)
+            result.output += lines
+            if result.status != 0:
+                break
+        return result
+
+    def _run_killed(self, script, folder, command):
+        """Kill guests, and look at what is left of the images each time"""
+        variables = dict(v.split('=', 1) for v in self.variables)
+        watchers = [killed.Watcher(self.build,
+                                   script.image_path(folder, name),
+                                   variables.get('seed'))
+                    for name in script.images]
+
+        def see(line, guest):
+            for watcher in watchers:
+                watcher.see(line, guest)
+
+        result = Result(1, [])
+        for boot in range(1, int(variables.get('rounds', script.killed)) + 1):
+            self._write_files(folder / 'files.tar', script, boot)
+            status, lines, expired = self._boot(command, script.limit, see)
+            if status is not None or expired:
+                # Such a script never ends by itself
+                result.output += lines
+                return result
+            try:
+                result.output += [f'{boot}: {w.check()}' for w in watchers]
+            except killed.Error as e:
+                result.output += [*lines, str(e)]
+                return result
+        result.status = 0
+        return result
+
+    def run(self, script, live=False):
+        """Boot a guest and run a script; with live, show what it prints"""
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix='guest-',
+                                         dir=self.cache) as tmp:
+            folder = Path(tmp)
+            self._make_images(script, folder)
+            command = self._command(script, folder, images=folder)
+            if script.killed:
+                result = self._run_killed(script, folder, command)
+            else:
+                result = self._run_boots(script, folder, command, live)
+            console = folder / 'console'
+            if console.exists():
+                result.console = console.read_text(errors='replace') \
+                    .splitlines()
+        result.seconds = time.monotonic() - begin
+        return result
+
+    def shell(self, script):
+        """An interactive guest; the script's images stay for the next one"""
+        images = self.cache / 'shell'
+        images.mkdir(exist_ok=True)
+        self._make_images(script, images)
+        with tempfile.TemporaryDirectory(prefix='guest-',
+                                         dir=self.cache) as tmp:
+            folder = Path(tmp)
+            self._write_files(folder / 'files.tar', script, shell=True)
+            return subprocess.run(self._command(script, folder, images,
+                                                shell=True),
+                                  check=False).returncode

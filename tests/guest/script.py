@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A script for the test guest, and what it asks for
+
+A script says what it needs in its leading comments:
+
+  # disk: NAME OPTIONS        a disk on a null-co node with these options; in
+                              the guest, $NAME is its device
+  # image: NAME SIZE OPTIONS  the same on a new zoned image that is made with
+                              these options of "qemu-img create"
+  # device: NAME OPTIONS      more options for that disk's device
+  # hba: NAME DEVICE          the disk is a scsi-hd, on an HBA of this kind,
+                              instead of a virtio-blk one
+  # object: OPTIONS           an object that these options name, as an iothread
+  # programs: NAME...         programs of the build that it runs in the guest
+  # peer: yes                 Debian's own QEMU on /mnt, to compare with
+  # smp: COUNT                of processors
+  # memory: SIZE              of the guest
+  # cpu: FEATURES             that TCG's processor has to have, too
+  # limit: SECONDS            how long it may run before it counts as hung
+  # boots: COUNT              it runs so often, each time in a new guest on the
+                              same images; $boot counts from 1
+  # killed: COUNT             it runs so often on the same images, and each
+                              time QEMU is killed: see killed.py.  The variable
+                              rounds (-e) sets another number.
+"""
+
+import re
+import sys
+
+import programs
+
+# SCSI HBAs, and their drivers in Linux
+HBA_DRIVERS = {
+    'virtio-scsi-pci': 'virtio_scsi',
+    'lsi53c895a': 'sym53c8xx',
+    'megasas': 'megaraid_sas',
+    'mptsas1068': 'mptsas',
+    'pvscsi': 'vmw_pvscsi',
+}
+
+
+def fail(message):
+    """Nothing can be run."""
+    sys.exit(f'guest: {message}')
+
+
+def null_options(options):
+    """-blockdev wants this one integer in bytes, people do not"""
+    def to_bytes(match):
+        return match.group(1) + str(int(match.group(2)) <<
+                                    ' KMGT'.index(match.group(3)) * 10)
+    return re.sub(r'(,size=)(\d+)([KMGT])(?=,|$)', to_bytes,
+                  ',' + options)[1:]
+
+
+class Script:
+    """A script for the guest, and what its header asks for."""
+
+    def __init__(self, path, text=None):
+        self.name = path.name
+        self.text = path.read_text() if text is None else text
+        self.limit = 300
+        self.smp = '2'
+        self.memory = '1G'
+        self.cpu = ''
+        self.programs = []
+        self.peer = False
+        self.boots = 1
+        self.killed = 0
+        self.disks = {}         # name: options
+        self.images = {}        # name: (size, options)
+        self.devices = {}       # name: options
+        self.hbas = {}          # name: device
+        self.objects = []
+        for key, value in re.findall(r'^# ([a-z-]+): (.*)$', self.text, re.M):
+            self._read(key, value)
+        self._check(path)
+
+    def _read(self, key, value):
+        if key in ('limit', 'boots', 'killed'):
+            setattr(self, key, int(value))
+        elif key in ('smp', 'memory', 'cpu'):
+            setattr(self, key, value)
+        elif key == 'peer':
+            self.peer = True
+        elif key == 'programs':
+            self.programs += value.split()
+        elif key == 'object':
+            self.objects.append(value)
+        elif key == 'image':
+            name, size, options = value.split()
+            self.images[name] = (size, options)
+        elif key in ('disk', 'device', 'hba'):
+            name, options = value.split()
+            getattr(self, key + 's')[name] = options
+
+    def _check(self, path):
+        unknown = set(self.devices) | set(self.hbas)
+        unknown -= set(self.disks) | set(self.images)
+        if unknown:
+            fail(f'{path}: device without a disk: {", ".join(unknown)}')
+        unknown = set(self.programs) - set(programs.PROGRAMS)
+        if unknown:
+            fail(f'{path}: no such program: {", ".join(unknown)}')
+
+    def disk_options(self, images):
+        """
+        The options of QEMU for all disks.
+
+        :param images: the folder of the script's images
+        """
+        nodes = {name: f'driver=null-co,{null_options(options)}'
+                 for name, options in self.disks.items()}
+        for name in self.images:
+            nodes[name] = ('driver=zoned,file.driver=file,file.filename=' +
+                           str(self.image_path(images, name)))
+        options = [word for o in self.objects for word in ('-object', o)]
+        for name, node in nodes.items():
+            options += ['-blockdev', f'{node},node-name={name}',
+                        *self._front_end(name)]
+        return options
+
+    def _front_end(self, name):
+        """The options of QEMU that make a node a disk of the guest"""
+        options = f'drive={name},serial={name}'
+        if name in self.devices:
+            options += f',{self.devices[name]}'
+        if name not in self.hbas:
+            return ['-device', f'virtio-blk-pci,{options}']
+        return ['-device', f'{self.hbas[name]},id=hba-{name}',
+                '-device', f'scsi-hd,bus=hba-{name}.0,{options}']
+
+    @staticmethod
+    def image_path(folder, name):
+        """Where the image of that name is"""
+        return folder / f'{name}.img'
+
+    def drivers(self):
+        """Modules that the guest needs, if any, and disks to wait for"""
+        drivers = {HBA_DRIVERS[h.split(',')[0]] for h in self.hbas.values()}
+        if not drivers:
+            return {}
+        return {'scsi': f'scsi_drivers="{" ".join(sorted(drivers))}"\n'
+                        f'scsi_disks="{" ".join(self.hbas)}"\n'}
+
+    def summary(self):
+        """The first comment that is a sentence"""
+        for line in self.text.splitlines()[1:]:
+            if line.startswith('# ') and 'SPDX' not in line:
+                return line[2:]
+        return ''
