@@ -14,22 +14,14 @@ import threading
 import time
 
 import killed
+import machine
 import programs
 from script import Script, fail
 
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests')
-FIRMWARE = ('/usr/share/seabios', '/usr/share/qemu')
 KVM_PROBE_SECONDS = 15
-
-running = set()
-
-
-def kill_guests():
-    """Leave none behind."""
-    for guest in list(running):
-        guest.kill()
 
 
 class Result:
@@ -68,7 +60,8 @@ class Runner:
         self.image = self._prepare_image()
         self.zone_diff = self._prepare_zone_diff()
         self.program_disk = self.cache / 'programs.img'
-        self.accel = os.environ.get('GUEST_ACCEL') or self._prepare_accel()
+        self.machine = self._make_machine(os.environ.get('GUEST_ACCEL') or
+                                          self._choose_accel())
 
     def _prepare_image(self):
         """The guest's kernel and root, made again when their inputs change"""
@@ -102,8 +95,10 @@ class Runner:
         """The disks with programs that a script wants"""
         if any(s.programs for s in scripts):
             try:
-                programs.ProgramDisk(self.build, HERE.parents[1] / 'qemu',
-                                     FIRMWARE).prepare(self.program_disk)
+                disk = programs.ProgramDisk(self.build,
+                                            HERE.parents[1] / 'qemu',
+                                            machine.FIRMWARE)
+                disk.prepare(self.program_disk)
             except programs.Error as e:
                 fail(e)
         if any(s.peer for s in scripts) and \
@@ -111,19 +106,17 @@ class Runner:
                                check=False).returncode:
             fail('Debian\'s QEMU could not be fetched')
 
-    def _prepare_accel(self):
-        """KVM where a guest boots on it, else TCG; asked once"""
+    def _choose_accel(self):
+        """KVM where a guest boots on it, else TCG; tried once"""
         answer = self.cache / 'accel'
         if not answer.exists():
-            self.accel = 'tcg'
-            if os.access('/dev/kvm', os.R_OK | os.W_OK):
-                probe = Script(Path('kvm-probe'), text='true\n')
-                probe.limit = KVM_PROBE_SECONDS
-                self.accel = 'kvm'
-                if self.run(probe).status != 0:
-                    self.accel = 'tcg'
-            answer.write_text(self.accel + '\n')
+            kvm = os.access('/dev/kvm', os.R_OK | os.W_OK) and \
+                self._make_machine('kvm').boots(KVM_PROBE_SECONDS)
+            answer.write_text('kvm\n' if kvm else 'tcg\n')
         return answer.read_text().strip()
+
+    def _make_machine(self, accel):
+        return machine.Machine(self.qemu, self.image, accel, self.cache)
 
     def _make_images(self, script, folder):
         """The script's images in that folder, unless they are there"""
@@ -154,34 +147,9 @@ class Runner:
                 copy.write_text(text)
                 tar.add(copy, name)
 
-    def _command(self, script, folder, images, shell=False):
-        # no_timer_check: Linux counts timer interrupts early at boot, and
-        # gives up if a busy host lets a virtual machine have too few
-        append = 'quiet panic=-1 oops=panic nowatchdog mitigations=off ' \
-                 'no_timer_check ' \
-                 'rcupdate.rcu_cpu_stall_suppress=1 printk.devkmsg=on ' \
-                 'console=ttyS0'
-        # With a thread for each CPU, TCG can keep a translation of code that
-        # another CPU has patched meanwhile: Linux then panics on a breakpoint
-        # of its own, about once in ten boots.  The CPU has SSE4.2 for
-        # checksums, and little else that costs time to emulate.
-        accel = ['-accel', 'tcg,thread=single', '-cpu',
-                 ','.join(filter(None, ['Nehalem', script.cpu]))]
-        if self.accel == 'kvm':
-            accel = ['-accel', 'kvm', '-cpu', 'max']
-        cmd = [str(self.qemu), *accel, '-smp', script.smp, '-m', script.memory,
-               '-nodefaults', '-no-user-config', '-no-reboot', '-nic', 'none',
-               '-vga', 'none', '-display', 'none']
-        for path in FIRMWARE:
-            cmd += ['-L', path]
-        cmd += ['-kernel', str(self.image / 'vmlinuz'),
-                '-initrd', str(self.image / 'initrd'), '-append', append]
-        if shell:
-            cmd += ['-serial', 'mon:stdio']
-        else:
-            cmd += ['-serial', f'file:{folder}/console',
-                    '-chardev', 'file,id=result,path=/dev/stdout',
-                    '-serial', 'chardev:result']
+    def _disk_options(self, script, folder, images):
+        """The disks that every guest has, and those of the script"""
+        options = []
         disks = [('guest-root', self.image / 'root.img'),
                  ('guest-files', folder / 'files.tar')]
         if script.programs:
@@ -189,10 +157,12 @@ class Runner:
         if script.peer:
             disks.append(('guest-peer', self.cache / 'peer.img'))
         for name, path in disks:
-            cmd += ['-blockdev', f'driver=raw,node-name={name},read-only=on,'
-                    f'file.driver=file,file.filename={path}',
-                    '-device', f'virtio-blk-pci,drive={name},serial={name}']
-        return cmd + script.disk_options(images)
+            options += ['-blockdev',
+                        f'driver=raw,node-name={name},read-only=on,'
+                        f'file.driver=file,file.filename={path}',
+                        '-device',
+                        f'virtio-blk-pci,drive={name},serial={name}']
+        return options + script.disk_options(images)
 
     @staticmethod
     def _boot(command, limit, see):
@@ -208,7 +178,7 @@ class Runner:
                                  stdout=subprocess.PIPE,
                                  stderr=subprocess.STDOUT, text=True,
                                  errors='replace')
-        running.add(guest)
+        machine.running.add(guest)
         hung = threading.Timer(limit, guest.kill)
         hung.start()
         output = []
@@ -222,7 +192,7 @@ class Runner:
             output.append(line)
             see(line, guest)
         guest.wait()
-        running.discard(guest)
+        machine.running.discard(guest)
         expired = not hung.is_alive()
         hung.cancel()
         if expired:
@@ -279,12 +249,17 @@ class Runner:
                                          dir=self.cache) as tmp:
             folder = Path(tmp)
             self._make_images(script, folder)
-            command = self._command(script, folder, images=folder)
+            console = folder / 'console'
+            try:
+                command = self.machine.command(script.kind, console)
+            except machine.Error as e:
+                fail(e)
+            command += \
+                self._disk_options(script, folder, images=folder)
             if script.killed:
                 result = self._run_killed(script, folder, command)
             else:
                 result = self._run_boots(script, folder, command, live)
-            console = folder / 'console'
             if console.exists():
                 result.console = console.read_text(errors='replace') \
                     .splitlines()
@@ -300,6 +275,6 @@ class Runner:
                                          dir=self.cache) as tmp:
             folder = Path(tmp)
             self._write_files(folder / 'files.tar', script, shell=True)
-            return subprocess.run(self._command(script, folder, images,
-                                                shell=True),
-                                  check=False).returncode
+            command = self.machine.interactive(script.kind) + \
+                self._disk_options(script, folder, images)
+            return subprocess.run(command, check=False).returncode

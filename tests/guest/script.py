@@ -29,6 +29,7 @@ import re
 import sys
 
 import programs
+from machine import Kind
 
 # SCSI HBAs, and their drivers in Linux
 HBA_DRIVERS = {
@@ -61,9 +62,7 @@ class Script:
         self.name = path.name
         self.text = path.read_text() if text is None else text
         self.limit = 300
-        self.smp = '2'
-        self.memory = '1G'
-        self.cpu = ''
+        self.kind = Kind()
         self.programs = []
         self.peer = False
         self.boots = 1
@@ -81,7 +80,7 @@ class Script:
         if key in ('limit', 'boots', 'killed'):
             setattr(self, key, int(value))
         elif key in ('smp', 'memory', 'cpu'):
-            setattr(self, key, value)
+            self.kind = self.kind._replace(**{key: value})
         elif key == 'peer':
             self.peer = True
         elif key == 'programs':
