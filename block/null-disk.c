@@ -12,6 +12,7 @@
 #include "qemu/madvise.h"
 #include "qemu/option.h"
 #include "block/zone-emulation.h"
+#include "block/zoned-qapi.h"
 #include "migration/blocker.h"
 #include "null-disk.h"
 
@@ -420,6 +421,11 @@ static void null_disk_zone_changed(void *opaque, BlockZoneOp op,
     }
     memset(disk->memory + zone->start, 0, first_page - zone->start);
     memset(disk->memory + last_page, 0, end - last_page);
+}
+
+BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk)
+{
+    return zone_model_query_counts(disk->zones.model);
 }
 
 int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,

@@ -10,6 +10,7 @@
 #define BLOCK_NULL_DISK_H
 
 #include "block/block_int.h"
+#include "qapi/qapi-types-block-zoned.h"
 
 /* What a null node has if it was asked for zones or for memory */
 typedef struct NullDisk NullDisk;
@@ -54,5 +55,6 @@ int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
 int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
                                           QEMUIOVector *qiov,
                                           int64_t latency_ns);
+BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk);
 
 #endif /* BLOCK_NULL_DISK_H */

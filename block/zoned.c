@@ -15,6 +15,7 @@
 #include "qapi/qmp/qdict.h"
 #include "qemu/memalign.h"
 #include "qemu/module.h"
+#include "block/zoned-qapi.h"
 #include "zoned-driver.h"
 
 QEMU_BUILD_BUG_ON(ZONED_MAX_FILE != BDRV_MAX_LENGTH);
@@ -362,53 +363,11 @@ static int zoned_has_zero_init(BlockDriverState *bs)
     return bdrv_has_zero_init_1(bs);
 }
 
-static void zoned_count(BlockdevZoneCounts *c, BlockZoneState state)
+static BlockdevZoneCounts *zoned_query_zone_counts(BlockDriverState *bs)
 {
-    switch (state) {
-    case BLK_ZS_NOT_WP:
-        c->conventional++;
-        break;
-    case BLK_ZS_EMPTY:
-        c->empty++;
-        break;
-    case BLK_ZS_IOPEN:
-        c->implicitly_open++;
-        break;
-    case BLK_ZS_EOPEN:
-        c->explicitly_open++;
-        break;
-    case BLK_ZS_CLOSED:
-        c->closed++;
-        break;
-    case BLK_ZS_FULL:
-        c->full++;
-        break;
-    case BLK_ZS_RDONLY:
-        c->read_only++;
-        break;
-    case BLK_ZS_OFFLINE:
-        c->offline++;
-        break;
-    }
-}
+    BDRVZonedState *s = bs->opaque;
 
-static BlockdevZoneCounts *zoned_count_states(BDRVZonedState *s)
-{
-    BlockdevZoneCounts *c = g_new0(BlockdevZoneCounts, 1);
-    BlockZoneDescriptor d[64];
-    int64_t offset = 0;
-    unsigned int i, n;
-
-    for (;;) {
-        n = zone_model_report(s->zones.model, offset, ARRAY_SIZE(d), d);
-        if (!n) {
-            return c;
-        }
-        for (i = 0; i < n; i++) {
-            zoned_count(c, d[i].state);
-        }
-        offset = d[n - 1].start + d[n - 1].length;
-    }
+    return s->usable ? zone_model_query_counts(s->zones.model) : NULL;
 }
 
 static ImageInfoSpecific *zoned_get_specific_info(BlockDriverState *bs,
@@ -419,9 +378,7 @@ static ImageInfoSpecific *zoned_get_specific_info(BlockDriverState *bs,
     ImageInfoSpecificZoned *z = g_new(ImageInfoSpecificZoned, 1);
 
     *z = (ImageInfoSpecificZoned) {
-        .zone_model = s->h.g.model == BLK_Z_HA
-            ? BLOCKDEV_ZONE_MODEL_HOST_AWARE
-            : BLOCKDEV_ZONE_MODEL_HOST_MANAGED,
+        .zone_model = block_zone_model_to_qapi(s->h.g.model),
         .zone_size = s->h.g.zone_size,
         .zone_capacity = s->h.g.zone_capacity,
         .zones = zoned_geometry_nr_zones(&s->h.g),
@@ -432,7 +389,7 @@ static ImageInfoSpecific *zoned_get_specific_info(BlockDriverState *bs,
         .logical_block_size = s->h.g.write_granularity,
         .max_size = zoned_header_max_length(&s->h),
         .has_states = s->usable,
-        .states = s->usable ? zoned_count_states(s) : NULL,
+        .states = zoned_query_zone_counts(bs),
     };
     *info = (ImageInfoSpecific) {
         .type = IMAGE_INFO_SPECIFIC_KIND_ZONED,
@@ -913,6 +870,7 @@ static BlockDriver bdrv_zoned = {
     .bdrv_refresh_limits        = zoned_refresh_limits,
     .bdrv_probe_blocksizes      = zoned_probe_blocksizes,
     .bdrv_get_specific_info     = zoned_get_specific_info,
+    .bdrv_query_zone_counts     = zoned_query_zone_counts,
     .bdrv_co_check              = zoned_co_check,
 
     .bdrv_co_preadv_part        = zoned_co_preadv_part,

@@ -1,5 +1,5 @@
 /*
- * qemu-img bench, convert and dd on zones
+ * qemu-img bench, convert, dd and zones
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -128,5 +128,26 @@ const char *zone_copy_strerror(const ZoneCopy *c, int ret);
 
 /* @c may be NULL */
 void zone_copy_free(ZoneCopy *c);
+
+typedef enum ZonePrintFormat {
+    ZONE_PRINT_TABLE,       /* a line for each run of zones that are alike */
+    ZONE_PRINT_MAP,         /* a picture with a cell for one or more zones */
+    ZONE_PRINT_JSON,        /* an object for each zone */
+} ZonePrintFormat;
+
+/**
+ * zone_print:
+ * @blk: the disk
+ * @format: how to show them
+ * @offset: in the first zone to show, in bytes
+ * @bytes: zones that start behind @offset + @bytes are left out; -1 for none
+ * @errp: set on failure
+ *
+ * Print the zones of a disk to stdout.
+ *
+ * Returns: 0, or -errno.
+ */
+int zone_print(BlockBackend *blk, ZonePrintFormat format, int64_t offset,
+               int64_t bytes, Error **errp);
 
 #endif /* BLOCK_QEMU_IMG_ZONED_H */

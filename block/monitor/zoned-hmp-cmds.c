@@ -1,0 +1,67 @@
+/*
+ * HMP commands for zoned storage
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-block-zoned.h"
+#include "qapi/qmp/qdict.h"
+#include "qemu/cutils.h"
+#include "block/zoned-hmp-cmds.h"
+#include "monitor/hmp.h"
+#include "monitor/monitor.h"
+
+void hmp_print_zoned(Monitor *mon, const BlockdevZonedInfo *info)
+{
+    g_autofree char *size = NULL;
+
+    if (!info) {
+        return;
+    }
+    size = size_to_str(info->zone_size);
+    monitor_printf(mon, "    Zones:            %s, %" PRIu32 " of %s",
+                   BlockdevZoneModel_str(info->model), info->zones, size);
+    if (info->has_states) {
+        monitor_printf(mon, " (%" PRIu32 " open, %" PRIu32 " closed, %" PRIu32
+                       " full, %" PRIu32 " read-only, %" PRIu32 " offline)",
+                       info->states->implicitly_open +
+                       info->states->explicitly_open, info->states->closed,
+                       info->states->full, info->states->read_only,
+                       info->states->offline);
+    }
+    monitor_printf(mon, "\n");
+}
+
+void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
+{
+    const int64_t start = qdict_get_try_int(qdict, "start", 0);
+    const int64_t max = qdict_get_try_int(qdict, "max", 0);
+    g_autoptr(BlockdevZoneReport) report = NULL;
+    BlockdevZoneList *z;
+    Error *err = NULL;
+
+    report = qmp_query_block_zones(qdict_get_str(qdict, "node"),
+                                   true, MAX(start, 0), max != 0,
+                                   CLAMP(max, 0, UINT32_MAX), &err);
+    if (hmp_handle_error(mon, err)) {
+        return;
+    }
+    monitor_printf(mon, "%-20s%-16s%-16s%-20s%s\n", "Start", "Size",
+                   "Capacity", "Write pointer", "State");
+    for (z = report->zones; z; z = z->next) {
+        const BlockdevZone *zone = z->value;
+        g_autofree char *wp = zone->has_write_pointer
+            ? g_strdup_printf("0x%" PRIx64, zone->write_pointer)
+            : g_strdup("-");
+
+        monitor_printf(mon, "0x%-18" PRIx64 "0x%-14" PRIx64 "0x%-14" PRIx64
+                       "%-20s%s\n", zone->start, zone->length, zone->capacity,
+                       wp, BlockdevZoneState_str(zone->state));
+    }
+    if (report->has_next) {
+        monitor_printf(mon, "The next zone is at 0x%" PRIx64 "\n",
+                       report->next);
+    }
+}

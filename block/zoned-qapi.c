@@ -1,0 +1,211 @@
+/*
+ * Zoned storage: what management sees of it
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/qapi-commands-block-zoned.h"
+#include "block/block_int.h"
+#include "block/zone-model.h"
+#include "block/zoned-io.h"
+#include "block/zoned-qapi.h"
+
+#define REPORT_DEFAULT 256
+#define REPORT_MAX 4096
+
+BlockdevZoneModel block_zone_model_to_qapi(BlockZoneModel model)
+{
+    return model == BLK_Z_HA ? BLOCKDEV_ZONE_MODEL_HOST_AWARE
+                             : BLOCKDEV_ZONE_MODEL_HOST_MANAGED;
+}
+
+BlockdevZoneType block_zone_type_to_qapi(BlockZoneType type)
+{
+    switch (type) {
+    case BLK_ZT_CONV:
+        return BLOCKDEV_ZONE_TYPE_CONVENTIONAL;
+    case BLK_ZT_SWR:
+        return BLOCKDEV_ZONE_TYPE_SEQUENTIAL_WRITE_REQUIRED;
+    case BLK_ZT_SWP:
+        return BLOCKDEV_ZONE_TYPE_SEQUENTIAL_WRITE_PREFERRED;
+    }
+    g_assert_not_reached();
+}
+
+BlockdevZoneState block_zone_state_to_qapi(BlockZoneState state)
+{
+    switch (state) {
+    case BLK_ZS_NOT_WP:
+        return BLOCKDEV_ZONE_STATE_CONVENTIONAL;
+    case BLK_ZS_EMPTY:
+        return BLOCKDEV_ZONE_STATE_EMPTY;
+    case BLK_ZS_IOPEN:
+        return BLOCKDEV_ZONE_STATE_IMPLICITLY_OPEN;
+    case BLK_ZS_EOPEN:
+        return BLOCKDEV_ZONE_STATE_EXPLICITLY_OPEN;
+    case BLK_ZS_CLOSED:
+        return BLOCKDEV_ZONE_STATE_CLOSED;
+    case BLK_ZS_RDONLY:
+        return BLOCKDEV_ZONE_STATE_READ_ONLY;
+    case BLK_ZS_FULL:
+        return BLOCKDEV_ZONE_STATE_FULL;
+    case BLK_ZS_OFFLINE:
+        return BLOCKDEV_ZONE_STATE_OFFLINE;
+    }
+    g_assert_not_reached();
+}
+
+static void count_state(BlockdevZoneCounts *c, BlockZoneState state)
+{
+    uint32_t *const counts[] = {
+        [BLOCKDEV_ZONE_STATE_CONVENTIONAL] = &c->conventional,
+        [BLOCKDEV_ZONE_STATE_EMPTY] = &c->empty,
+        [BLOCKDEV_ZONE_STATE_IMPLICITLY_OPEN] = &c->implicitly_open,
+        [BLOCKDEV_ZONE_STATE_EXPLICITLY_OPEN] = &c->explicitly_open,
+        [BLOCKDEV_ZONE_STATE_CLOSED] = &c->closed,
+        [BLOCKDEV_ZONE_STATE_FULL] = &c->full,
+        [BLOCKDEV_ZONE_STATE_READ_ONLY] = &c->read_only,
+        [BLOCKDEV_ZONE_STATE_OFFLINE] = &c->offline,
+    };
+
+    (*counts[block_zone_state_to_qapi(state)])++;
+}
+
+BlockdevZoneCounts *zone_model_query_counts(const ZoneModel *model)
+{
+    BlockdevZoneCounts *c = g_new0(BlockdevZoneCounts, 1);
+    BlockZoneDescriptor d[64];
+    int64_t offset = 0;
+    unsigned int i, n;
+
+    while ((n = zone_model_report(model, offset, ARRAY_SIZE(d), d))) {
+        for (i = 0; i < n; i++) {
+            count_state(c, d[i].state);
+        }
+        offset = d[n - 1].start + d[n - 1].length;
+    }
+    return c;
+}
+
+/* The node that a filter passes all zones of on, or @bs itself */
+static BlockDriverState *skip_filters(BlockDriverState *bs)
+{
+    BlockDriverState *child;
+
+    while (bs->drv && bs->drv->supports_zoned_children &&
+           (child = bdrv_primary_bs(bs)) &&
+           bdrv_zone_limits(child)->nr_zones == bdrv_zone_limits(bs)->nr_zones) {
+        bs = child;
+    }
+    return bs;
+}
+
+BlockdevZonedInfo *bdrv_query_zoned(BlockDriverState *bs)
+{
+    const BlockZoneLimits *l = bdrv_zone_limits(bs);
+    BlockDriverState *holder;
+    BlockdevZonedInfo *info;
+
+    if (l->model == BLK_Z_NONE) {
+        return NULL;
+    }
+    info = g_new(BlockdevZonedInfo, 1);
+    *info = (BlockdevZonedInfo) {
+        .model = block_zone_model_to_qapi(l->model),
+        .zone_size = l->zone_size,
+        .zones = l->nr_zones,
+        .max_open_zones = l->max_open_zones,
+        .max_active_zones = l->max_active_zones,
+        .max_append_size = l->max_append_bytes,
+        .write_granularity = l->write_granularity,
+    };
+    holder = skip_filters(bs);
+    if (holder->drv && holder->drv->bdrv_query_zone_counts) {
+        info->states = holder->drv->bdrv_query_zone_counts(holder);
+        info->has_states = info->states;
+    }
+    return info;
+}
+
+static BlockdevZone *zone_to_qapi(const BlockZoneDescriptor *d)
+{
+    BlockdevZone *zone = g_new(BlockdevZone, 1);
+
+    *zone = (BlockdevZone) {
+        .start = d->start,
+        .length = d->length,
+        .capacity = d->cap,
+        .has_write_pointer = d->wp >= 0,
+        .write_pointer = MAX(d->wp, 0),
+        .type = block_zone_type_to_qapi(d->type),
+        .state = block_zone_state_to_qapi(d->state),
+        .non_sequential = d->non_seq,
+    };
+    return zone;
+}
+
+BlockdevZoneReport *coroutine_fn
+qmp_query_block_zones(const char *node_name, bool has_start, uint64_t start,
+                      bool has_max, uint32_t max, Error **errp)
+{
+    g_autofree BlockZoneDescriptor *zones = NULL;
+    BlockdevZoneReport *report;
+    BlockdevZoneList **tail;
+    BlockDriverState *bs;
+    AioContext *old_ctx;
+    unsigned int i, n = has_max ? max : REPORT_DEFAULT;
+    int64_t length, end;
+    int ret;
+
+    bs = bdrv_lookup_bs(NULL, node_name, errp);
+    if (!bs) {
+        return NULL;
+    }
+    if (!bdrv_is_zoned(bs)) {
+        error_setg(errp, "Node '%s' is not zoned", node_name);
+        return NULL;
+    }
+    if (n < 1 || n > REPORT_MAX) {
+        error_setg(errp, "Parameter 'max' must be from 1 to %d", REPORT_MAX);
+        return NULL;
+    }
+    if (!has_start) {
+        start = 0;
+    }
+
+    zones = g_new(BlockZoneDescriptor, n);
+    bdrv_ref(bs);
+    old_ctx = bdrv_co_enter(bs);
+    bdrv_inc_in_flight(bs);
+    length = bdrv_getlength(bs);
+    ret = length < 0 ? length :
+          start >= length ? -EINVAL : bdrv_co_zone_report(bs, start, &n, zones);
+    bdrv_dec_in_flight(bs);
+    bdrv_co_leave(bs, old_ctx);
+    bdrv_co_lock(bs);
+    bdrv_unref(bs);
+    bdrv_co_unlock(bs);
+
+    if (length >= 0 && start >= length) {
+        error_setg(errp, "Parameter 'start' must be below %" PRId64
+                   ", the size of the node", length);
+        return NULL;
+    }
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "The zones of node '%s' could not be "
+                         "reported", node_name);
+        return NULL;
+    }
+
+    report = g_new0(BlockdevZoneReport, 1);
+    tail = &report->zones;
+    for (i = 0; i < n; i++) {
+        QAPI_LIST_APPEND(tail, zone_to_qapi(&zones[i]));
+    }
+    end = n ? zones[n - 1].start + zones[n - 1].length : length;
+    report->has_next = end < length;
+    report->next = report->has_next ? end : 0;
+    return report;
+}
