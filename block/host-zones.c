@@ -530,6 +530,8 @@ static bool needs_change(BlockZoneOp op, BlockZoneState state)
         return state != BLK_ZS_FULL;
     case BLK_ZO_RESET:
         return true;
+    case BLK_ZO_OFFLINE:
+        return state != BLK_ZS_OFFLINE;
     }
     return true;
 }
@@ -644,6 +646,9 @@ static int change_zones(int fd, BlockZoneOp op, int64_t offset, int64_t len)
         return call_kernel(fd, BLKFINISHZONE, &range);
     case BLK_ZO_RESET:
         return call_kernel(fd, BLKRESETZONE, &range);
+    case BLK_ZO_OFFLINE:
+        /* Linux has no such call */
+        break;
     }
     return -ENOTSUP;
 }

@@ -25,12 +25,14 @@
 #define OPT_MAX_ACTIVE_ZONES    "zoned.max-active-zones"
 #define OPT_MAX_APPEND_SIZE     "zoned.max-append-size"
 #define OPT_WRITE_GRANULARITY   "zoned.write-granularity"
+#define OPT_EXTENSION_SIZE      "zoned.descriptor-extension-size"
 
 struct NullDisk {
     int64_t length;
     uint8_t *memory;            /* NULL: data is not kept and reads as zeroes */
     bool zoned;
     ZoneEmulation zones;        /* if zoned */
+    GHashTable *extensions;     /* if zoned: start of a zone -> its extension */
     Error *migration_blocker;
 };
 
@@ -86,6 +88,12 @@ static QemuOptsList null_disk_opts = {
             .type = QEMU_OPT_SIZE,
             .help = "alignment of writes (default: 512)",
         },
+        {
+            .name = OPT_EXTENSION_SIZE,
+            .type = QEMU_OPT_SIZE,
+            .help = "size of the extension of a zone's descriptor "
+                    "(default: 0, none)",
+        },
         { /* end of list */ }
     },
 };
@@ -98,6 +106,7 @@ static const ZoneGeometryNames null_disk_names = {
     .max_open_zones = OPT_MAX_OPEN_ZONES,
     .max_active_zones = OPT_MAX_ACTIVE_ZONES,
     .write_granularity = OPT_WRITE_GRANULARITY,
+    .extension_size = OPT_EXTENSION_SIZE,
 };
 
 /* What does not fit is too large for any of the options: let the check say so */
@@ -139,6 +148,7 @@ static bool null_disk_parse_geometry(QemuOpts *opts, ZoneGeometry *g,
     g->max_active_zones = null_disk_opt_number(opts, OPT_MAX_ACTIVE_ZONES);
     g->write_granularity = null_disk_opt_size(opts, OPT_WRITE_GRANULARITY,
                                               BDRV_SECTOR_SIZE);
+    g->extension_size = null_disk_opt_size(opts, OPT_EXTENSION_SIZE, 0);
     if (!zone_geometry_check(g, &null_disk_names, errp)) {
         return false;
     }
@@ -181,6 +191,10 @@ static bool null_disk_init_zones(NullDisk *disk, QemuOpts *opts, Error **errp)
         return false;
     }
     disk->zoned = zone_emulation_init(&disk->zones, &g, max_append, errp);
+    if (disk->zoned) {
+        disk->extensions = g_hash_table_new_full(g_int64_hash, g_int64_equal,
+                                                 NULL, g_free);
+    }
     return disk->zoned;
 }
 
@@ -262,6 +276,7 @@ void null_disk_close(NullDisk *disk)
     }
     if (disk->zoned) {
         zone_emulation_destroy(&disk->zones);
+        g_hash_table_destroy(disk->extensions);
     }
     g_free(disk);
 }
@@ -401,19 +416,15 @@ static bool null_disk_drop_pages(uint8_t *start, int64_t len)
 #endif
 }
 
-/* Give back the memory of a zone that was reset */
-static void null_disk_zone_changed(void *opaque, BlockZoneOp op,
-                                   const BlockZoneDescriptor *zone)
+/* Give back the memory of a zone's data */
+static void null_disk_drop_data(NullDisk *disk,
+                                const BlockZoneDescriptor *zone)
 {
-    NullDisk *disk = opaque;
     int64_t page_size = qemu_real_host_page_size();
     int64_t end = zone->start + zone->length;
     int64_t first_page = ROUND_UP(zone->start, page_size);
     int64_t last_page = QEMU_ALIGN_DOWN(end, page_size);
 
-    if (op != BLK_ZO_RESET || !disk->memory) {
-        return;
-    }
     if (!null_disk_drop_pages(disk->memory + first_page,
                               last_page - first_page)) {
         memset(disk->memory + zone->start, 0, zone->length);
@@ -426,6 +437,19 @@ static void null_disk_zone_changed(void *opaque, BlockZoneOp op,
 BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk)
 {
     return zone_model_query_counts(disk->zones.model);
+}
+
+static void null_disk_zone_changed(void *opaque, BlockZoneOp op,
+                                   const BlockZoneDescriptor *zone)
+{
+    NullDisk *disk = opaque;
+
+    if (op == BLK_ZO_RESET && disk->memory) {
+        null_disk_drop_data(disk, zone);
+    }
+    if (!zone->has_extension) {
+        g_hash_table_remove(disk->extensions, &zone->start);
+    }
 }
 
 int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
@@ -453,4 +477,82 @@ int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
     zone_emulation_end_write(&disk->zones, pos, qiov->size, 0);
     *offset = pos;
     return 0;
+}
+
+/* An extension: the key of the hash table points into it */
+typedef struct NullExtension {
+    int64_t zone;
+    uint8_t data[];
+} NullExtension;
+
+/* A request for an extension */
+typedef struct NullExtensionRequest {
+    NullDisk *disk;
+    size_t size;
+    const void *set;
+    void *get;
+} NullExtensionRequest;
+
+static int coroutine_fn null_disk_store_extension(void *opaque, int64_t offset)
+{
+    NullExtensionRequest *r = opaque;
+    NullExtension *e = g_try_malloc(sizeof(*e) + r->size);
+
+    if (!e) {
+        return -ENOMEM;
+    }
+    e->zone = offset;
+    memcpy(e->data, r->set, r->size);
+    g_hash_table_replace(r->disk->extensions, &e->zone, e);
+    return 0;
+}
+
+static int coroutine_fn null_disk_load_extension(void *opaque, int64_t offset)
+{
+    NullExtensionRequest *r = opaque;
+    NullExtension *e = g_hash_table_lookup(r->disk->extensions, &offset);
+
+    memcpy(r->get, e->data, r->size);
+    return 0;
+}
+
+static size_t null_disk_extension_size(NullDisk *disk)
+{
+    return zone_model_geometry(disk->zones.model)->extension_size;
+}
+
+int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
+                                                 int64_t offset,
+                                                 const void *buf,
+                                                 int64_t latency_ns)
+{
+    NullExtensionRequest r = {
+        .disk = disk,
+        .size = null_disk_extension_size(disk),
+        .set = buf,
+    };
+
+    null_disk_co_sleep(latency_ns);
+    return zone_emulation_co_set_extension(&disk->zones, offset,
+                                           null_disk_store_extension, &r);
+}
+
+int coroutine_fn null_disk_co_zone_get_extension(NullDisk *disk,
+                                                 int64_t offset, void *buf,
+                                                 int64_t latency_ns)
+{
+    NullExtensionRequest r = {
+        .disk = disk,
+        .size = null_disk_extension_size(disk),
+        .get = buf,
+    };
+    int ret;
+
+    null_disk_co_sleep(latency_ns);
+    ret = zone_emulation_co_get_extension(&disk->zones, offset,
+                                          null_disk_load_extension, &r);
+    if (ret == 0) {
+        memset(buf, 0, r.size);
+    }
+    return MIN(ret, 0);
 }

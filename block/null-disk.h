@@ -56,5 +56,12 @@ int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
                                           QEMUIOVector *qiov,
                                           int64_t latency_ns);
 BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk);
+int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
+                                                 int64_t offset,
+                                                 const void *buf,
+                                                 int64_t latency_ns);
+int coroutine_fn null_disk_co_zone_get_extension(NullDisk *disk,
+                                                 int64_t offset, void *buf,
+                                                 int64_t latency_ns);
 
 #endif /* BLOCK_NULL_DISK_H */

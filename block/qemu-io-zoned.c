@@ -126,10 +126,11 @@ static void print_zone(const BlockZoneDescriptor *zone)
     int64_t wp = zone->wp >= 0 ? zone->wp : zone->start + zone->length;
 
     printf("start: 0x%" PRIx64 ", len 0x%" PRIx64 ", cap 0x%" PRIx64
-           ", wptr 0x%" PRIx64 ", zcond:%u, [type: %u]\n",
+           ", wptr 0x%" PRIx64 ", zcond:%u, [type: %u]%s%s\n",
            zone->start >> BDRV_SECTOR_BITS, zone->length >> BDRV_SECTOR_BITS,
            zone->cap >> BDRV_SECTOR_BITS, wp >> BDRV_SECTOR_BITS,
-           zone->state, zone->type);
+           zone->state, zone->type, zone->non_seq ? " [non-seq]" : "",
+           zone->has_extension ? " [extension]" : "");
 }
 
 /* Report up to @nr zones from @offset on, in chunks */
@@ -182,6 +183,8 @@ static void zone_report_help(void)
 " write preferred.\n"
 " wptr is where the next write goes.  It is the end of the zone if the zone is\n"
 " full, conventional, read-only or offline.\n"
+" [non-seq] follows where a zone that prefers sequential writes had others, and\n"
+" [extension] where the descriptor of a zone has an extension.\n"
 "\n");
 }
 
@@ -260,6 +263,7 @@ static void zone_mgmt_help(void)
 " zone_finish  makes zones full without writing the rest of them; of a whole\n"
 "              disk, those that are open or closed\n"
 " zone_reset   makes zones empty; what they held is lost\n"
+" zone_offline makes read-only zones unusable; what they held is lost\n"
 "\n");
 }
 
@@ -267,6 +271,7 @@ static int zone_open_f(BlockBackend *blk, int argc, char **argv);
 static int zone_close_f(BlockBackend *blk, int argc, char **argv);
 static int zone_finish_f(BlockBackend *blk, int argc, char **argv);
 static int zone_reset_f(BlockBackend *blk, int argc, char **argv);
+static int zone_offline_f(BlockBackend *blk, int argc, char **argv);
 
 static const cmdinfo_t zone_open_cmd = {
     .name       = "zone_open",
@@ -316,6 +321,18 @@ static const cmdinfo_t zone_reset_cmd = {
     .help       = zone_mgmt_help,
 };
 
+static const cmdinfo_t zone_offline_cmd = {
+    .name       = "zone_offline",
+    .altname    = "zoff",
+    .cfunc      = zone_offline_f,
+    .perm       = BLK_PERM_WRITE,
+    .argmin     = 2,
+    .argmax     = 2,
+    .args       = "off len",
+    .oneline    = "puts the read-only zones of a range offline",
+    .help       = zone_mgmt_help,
+};
+
 static int zone_open_f(BlockBackend *blk, int argc, char **argv)
 {
     return zone_mgmt(blk, &zone_open_cmd, BLK_ZO_OPEN, argv);
@@ -334,6 +351,204 @@ static int zone_finish_f(BlockBackend *blk, int argc, char **argv)
 static int zone_reset_f(BlockBackend *blk, int argc, char **argv)
 {
     return zone_mgmt(blk, &zone_reset_cmd, BLK_ZO_RESET, argv);
+}
+
+static int zone_offline_f(BlockBackend *blk, int argc, char **argv)
+{
+    return zone_mgmt(blk, &zone_offline_cmd, BLK_ZO_OFFLINE, argv);
+}
+
+/*
+ * Check that there are extensions, and tell their size
+ *
+ * Returns: 0 on failure
+ */
+static size_t extension_size(BlockBackend *blk, const cmdinfo_t *cmd)
+{
+    if (!check_zoned(blk, cmd->name)) {
+        return 0;
+    }
+    if (!blk_zone_limits(blk)->extension_size) {
+        printf("%s failed: node '%s' has no zone descriptor extensions\n",
+               cmd->name, bdrv_get_node_name(blk_bs(blk)));
+    }
+    return blk_zone_limits(blk)->extension_size;
+}
+
+/* What the command line of a command for extensions says */
+typedef struct ZoneExtension {
+    int pattern;                /* -1: none */
+    const char *file_name;
+    bool dump;
+    int64_t zone;
+    size_t size;
+} ZoneExtension;
+
+static int extension_parse(ZoneExtension *e, BlockBackend *blk,
+                           const cmdinfo_t *cmd, const char *optstring,
+                           int argc, char **argv)
+{
+    int c;
+
+    *e = (ZoneExtension) { .pattern = -1 };
+    while ((c = getopt(argc, argv, optstring)) != -1) {
+        switch (c) {
+        case 'P':
+            e->pattern = parse_pattern(optarg);
+            if (e->pattern < 0) {
+                return -EINVAL;
+            }
+            break;
+        case 's':
+            e->file_name = optarg;
+            break;
+        case 'v':
+            e->dump = true;
+            break;
+        default:
+            qemuio_command_usage(cmd);
+            return -EINVAL;
+        }
+    }
+    if (e->pattern >= 0 && e->file_name) {
+        printf("Only one of -P and -s can be specified at the same time\n");
+        return -EINVAL;
+    }
+    if (optind != argc - 1) {
+        qemuio_command_usage(cmd);
+        return -EINVAL;
+    }
+    e->zone = qemuio_parse_size(argv[optind]);
+    if (e->zone < 0) {
+        return e->zone;
+    }
+    e->size = extension_size(blk, cmd);
+    return e->size ? 0 : -ENOTSUP;
+}
+
+static void zone_set_extension_help(void)
+{
+    printf(
+"\n"
+" sets the extension of the descriptor of the zone at the given offset\n"
+"\n"
+" Example:\n"
+" 'zone_set_extension -P 0x5a 64M' - fills the extension of the zone at 64M with\n"
+" 0x5a\n"
+"\n"
+" The zone has to be empty and becomes closed.  It keeps the extension until it\n"
+" is reset or put offline.  Without an option, the pattern is 0xcd.\n"
+" -P, -- use different pattern to fill the extension\n"
+" -s, -- use a pattern file to fill the extension\n"
+"\n");
+}
+
+static int zone_set_extension_f(BlockBackend *blk, int argc, char **argv);
+
+static const cmdinfo_t zone_set_extension_cmd = {
+    .name       = "zone_set_extension",
+    .altname    = "zse",
+    .cfunc      = zone_set_extension_f,
+    .perm       = BLK_PERM_WRITE,
+    .argmin     = 1,
+    .argmax     = -1,
+    .args       = "[-P pattern | -s source_file] off",
+    .oneline    = "sets the descriptor extension of the zone at an offset",
+    .help       = zone_set_extension_help,
+};
+
+static int zone_set_extension_f(BlockBackend *blk, int argc, char **argv)
+{
+    ZoneExtension e;
+    void *buf;
+    int ret;
+
+    ret = extension_parse(&e, blk, &zone_set_extension_cmd, "P:s:", argc,
+                          argv);
+    if (ret < 0) {
+        return ret;
+    }
+    if (e.file_name) {
+        buf = qemu_io_alloc_from_file(blk, e.size, e.file_name);
+    } else {
+        buf = qemu_io_alloc(blk, e.size,
+                            e.pattern >= 0 ? e.pattern : DEFAULT_PATTERN);
+    }
+    if (!buf) {
+        return -EINVAL;
+    }
+    ret = blk_zone_set_extension(blk, e.zone, buf);
+    qemu_io_free(buf);
+    if (ret < 0) {
+        qemuio_print_error(blk, zone_set_extension_cmd.name, e.zone, 0, ret);
+    }
+    return ret;
+}
+
+static void zone_get_extension_help(void)
+{
+    printf(
+"\n"
+" reads the extension of the descriptor of the zone at the given offset\n"
+"\n"
+" Example:\n"
+" 'zone_get_extension -P 0x5a 64M' - checks that the extension of the zone at 64M\n"
+" is full of 0x5a\n"
+"\n"
+" Without an extension there are zeroes.\n"
+" -P, -- use a pattern to verify the extension\n"
+" -v, -- dump the extension to standard output\n"
+"\n");
+}
+
+static int zone_get_extension_f(BlockBackend *blk, int argc, char **argv);
+
+static const cmdinfo_t zone_get_extension_cmd = {
+    .name       = "zone_get_extension",
+    .altname    = "zge",
+    .cfunc      = zone_get_extension_f,
+    .argmin     = 1,
+    .argmax     = -1,
+    .args       = "[-v] [-P pattern] off",
+    .oneline    = "reads the descriptor extension of the zone at an offset",
+    .help       = zone_get_extension_help,
+};
+
+static bool has_pattern(const uint8_t *buf, size_t size, uint8_t pattern)
+{
+    size_t i = 0;
+
+    while (i < size && buf[i] == pattern) {
+        i++;
+    }
+    return i == size;
+}
+
+static int zone_get_extension_f(BlockBackend *blk, int argc, char **argv)
+{
+    g_autofree uint8_t *buf = NULL;
+    ZoneExtension e;
+    int ret;
+
+    ret = extension_parse(&e, blk, &zone_get_extension_cmd, "P:v", argc, argv);
+    if (ret < 0) {
+        return ret;
+    }
+    buf = g_malloc(e.size);
+    ret = blk_zone_get_extension(blk, e.zone, buf);
+    if (ret < 0) {
+        qemuio_print_error(blk, zone_get_extension_cmd.name, e.zone, 0, ret);
+        return ret;
+    }
+    if (e.dump) {
+        dump_buffer(buf, 0, e.size);
+    }
+    if (e.pattern >= 0 && !has_pattern(buf, e.size, e.pattern)) {
+        printf("Pattern verification failed in the extension of the zone at "
+               "%" PRId64 ", %zd bytes\n", e.zone, e.size);
+        return -EINVAL;
+    }
+    return 0;
 }
 
 /* An append: what the command line says, and the request while it runs */
@@ -615,6 +830,9 @@ void qemuio_add_zone_commands(void)
     qemuio_add_command(&zone_close_cmd);
     qemuio_add_command(&zone_finish_cmd);
     qemuio_add_command(&zone_reset_cmd);
+    qemuio_add_command(&zone_offline_cmd);
+    qemuio_add_command(&zone_set_extension_cmd);
+    qemuio_add_command(&zone_get_extension_cmd);
     qemuio_add_command(&zone_append_cmd);
     qemuio_add_command(&aio_zone_append_cmd);
 }

@@ -48,6 +48,7 @@ void zone_emulation_limits(const ZoneEmulation *e, BlockZoneLimits *limits)
         .max_active_zones = g->max_active_zones,
         .max_append_bytes = e->max_append_bytes,
         .write_granularity = g->write_granularity,
+        .extension_size = g->extension_size,
     };
 }
 
@@ -121,6 +122,30 @@ void coroutine_fn zone_emulation_end_write(ZoneEmulation *e, int64_t offset,
     }
 }
 
+/* Wait for the operations before @op; writes and operations now wait for it */
+static void coroutine_fn zone_emulation_begin_op(ZoneEmulation *e,
+                                                 ZoneEmulationOp *op)
+{
+    QTAILQ_INSERT_TAIL(&e->ops, op, next);
+    zone_emulation_wait_ops(e, op->offset, op->len, op);
+}
+
+static void coroutine_fn zone_emulation_wait_writes(ZoneEmulation *e,
+                                                    int64_t offset,
+                                                    int64_t len)
+{
+    while (zone_model_in_flight(e->model, offset, len)) {
+        qemu_co_queue_wait(&e->waiting, NULL);
+    }
+}
+
+static void coroutine_fn zone_emulation_end_op(ZoneEmulation *e,
+                                               ZoneEmulationOp *op)
+{
+    QTAILQ_REMOVE(&e->ops, op, next);
+    qemu_co_queue_restart_all(&e->waiting);
+}
+
 int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
                                         int64_t offset, int64_t len,
                                         ZoneModelChangedFn *changed,
@@ -129,17 +154,51 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
     ZoneEmulationOp self = { .offset = offset, .len = len };
     int ret;
 
-    QTAILQ_INSERT_TAIL(&e->ops, &self, next);
-    zone_emulation_wait_ops(e, offset, len, &self);
-    while (zone_model_in_flight(e->model, offset, len)) {
-        qemu_co_queue_wait(&e->waiting, NULL);
-    }
-
+    zone_emulation_begin_op(e, &self);
+    zone_emulation_wait_writes(e, offset, len);
     ret = zone_model_mgmt(e->model, op, offset, len, changed, opaque);
-
-    QTAILQ_REMOVE(&e->ops, &self, next);
-    qemu_co_queue_restart_all(&e->waiting);
+    zone_emulation_end_op(e, &self);
     return ret;
+}
+
+int coroutine_fn zone_emulation_co_set_extension(ZoneEmulation *e,
+                                                 int64_t offset,
+                                                 ZoneExtensionFn *store,
+                                                 void *opaque)
+{
+    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    int ret;
+
+    zone_emulation_begin_op(e, &self);
+    zone_emulation_wait_writes(e, offset, 1);
+    /* At once: the resource could be gone when the extension is stored */
+    ret = zone_model_set_extension(e->model, offset);
+    if (ret == 0) {
+        ret = store(opaque, offset);
+        if (ret < 0) {
+            zone_model_set_zone(e->model, offset, BLK_ZS_EMPTY, offset);
+        }
+    }
+    zone_emulation_end_op(e, &self);
+    return ret;
+}
+
+int coroutine_fn zone_emulation_co_get_extension(ZoneEmulation *e,
+                                                 int64_t offset,
+                                                 ZoneExtensionFn *load,
+                                                 void *opaque)
+{
+    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    BlockZoneDescriptor d = { 0 };
+    int ret = 0;
+
+    zone_emulation_begin_op(e, &self);
+    zone_model_report(e->model, offset, 1, &d);
+    if (d.has_extension) {
+        ret = load(opaque, offset);
+    }
+    zone_emulation_end_op(e, &self);
+    return ret < 0 ? ret : d.has_extension;
 }
 
 ZoneEmulationOp *coroutine_fn zone_emulation_co_lock(ZoneEmulation *e)
@@ -148,11 +207,8 @@ ZoneEmulationOp *coroutine_fn zone_emulation_co_lock(ZoneEmulation *e)
     ZoneEmulationOp *op = g_new(ZoneEmulationOp, 1);
 
     *op = (ZoneEmulationOp) { .len = INT64_MAX };
-    QTAILQ_INSERT_TAIL(&e->ops, op, next);
-    zone_emulation_wait_ops(e, 0, INT64_MAX, op);
-    while (zone_model_in_flight(e->model, 0, length)) {
-        qemu_co_queue_wait(&e->waiting, NULL);
-    }
+    zone_emulation_begin_op(e, op);
+    zone_emulation_wait_writes(e, 0, length);
     return op;
 }
 
@@ -163,7 +219,6 @@ void coroutine_fn zone_emulation_unlock(ZoneEmulation *e, ZoneEmulationOp *op,
         zone_model_free(e->model);
         e->model = model;
     }
-    QTAILQ_REMOVE(&e->ops, op, next);
+    zone_emulation_end_op(e, op);
     g_free(op);
-    qemu_co_queue_restart_all(&e->waiting);
 }

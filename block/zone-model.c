@@ -8,7 +8,8 @@
  *
  *  - a limit that is set is never exceeded;
  *  - the write pointer of an empty zone is at its start, that of an open zone
- *    below its capacity, that of a closed zone strictly between the two;
+ *    below its capacity, that of a closed zone strictly between the two, or
+ *    at its start if it has an extension;
  *  - the implicitly open zones of a disk with a limit on open zones are in
  *    one list, the least recently used first.
  */
@@ -36,6 +37,7 @@ typedef struct Zone {
     uint32_t prev, next;        /* in the list of implicitly open zones */
     uint8_t state;              /* BlockZoneState */
     bool non_seq;               /* as BlockZoneDescriptor has it */
+    bool has_extension;         /* likewise */
 } Zone;
 
 QEMU_BUILD_BUG_ON(sizeof(Zone) > 24);
@@ -101,6 +103,18 @@ static bool check_granularity(const char *name, int64_t value, Error **errp)
     return true;
 }
 
+static bool check_extension_size(const char *name, int64_t value, Error **errp)
+{
+    if (value < 0 || value > BLK_ZONE_EXTENSION_MAX ||
+        value % BLK_ZONE_EXTENSION_UNIT) {
+        error_setg(errp, "%s must be a multiple of %d between 0 and %d, not %"
+                   PRId64, name, BLK_ZONE_EXTENSION_UNIT,
+                   BLK_ZONE_EXTENSION_MAX, value);
+        return false;
+    }
+    return true;
+}
+
 static int64_t geometry_nr_zones(const ZoneGeometry *g)
 {
     return g->length / g->zone_size + !!(g->length % g->zone_size);
@@ -154,6 +168,11 @@ static bool check_host_aware(const ZoneGeometry *g,
                    names->max_open_zones, g->max_open_zones);
         return false;
     }
+    if (g->extension_size) {
+        error_setg(errp, "%s must be 0 on a host-aware disk, not %" PRId64,
+                   names->extension_size, g->extension_size);
+        return false;
+    }
     return true;
 }
 
@@ -176,6 +195,8 @@ bool zone_geometry_check(const ZoneGeometry *g, const ZoneGeometryNames *names,
            check_range(names->conventional_zones, g->conventional_zones, 0,
                        geometry_nr_zones(g) - 1, errp) &&
            check_limits(g, names, errp) &&
+           check_extension_size(names->extension_size, g->extension_size,
+                                errp) &&
            (g->model == BLK_Z_HM || check_host_aware(g, names, errp));
 }
 
@@ -223,6 +244,12 @@ static bool range_inside(const ZoneModel *m, int64_t offset, int64_t bytes)
 static bool is_zone_start(const ZoneModel *m, int64_t offset)
 {
     return range_inside(m, offset, 1) && offset % m->g.zone_size == 0;
+}
+
+static bool is_sequential_start(const ZoneModel *m, int64_t offset)
+{
+    return is_zone_start(m, offset) &&
+           zone_type(m, zone_index(m, offset)) != BLK_ZT_CONV;
 }
 
 static bool is_aligned(const ZoneModel *m, int64_t bytes)
@@ -310,6 +337,7 @@ static void set_state(ZoneModel *m, uint32_t i, BlockZoneState state)
     case BLK_ZS_EMPTY:
         z->wp = zone_start(m, i);
         z->non_seq = false;
+        z->has_extension = false;
         break;
     case BLK_ZS_FULL:
         z->wp = zone_start(m, i) + zone_length(m, i);
@@ -318,9 +346,12 @@ static void set_state(ZoneModel *m, uint32_t i, BlockZoneState state)
     case BLK_ZS_EOPEN:
     case BLK_ZS_CLOSED:
         break;
+    case BLK_ZS_OFFLINE:
+        z->has_extension = false;
+        z->wp = -1;
+        break;
     case BLK_ZS_NOT_WP:
     case BLK_ZS_RDONLY:
-    case BLK_ZS_OFFLINE:
         z->wp = -1;
         break;
     }
@@ -356,6 +387,7 @@ static void fill_descriptor(const ZoneModel *m, uint32_t i,
         .type = zone_type(m, i),
         .state = m->zones[i].state,
         .non_seq = m->zones[i].non_seq,
+        .has_extension = m->zones[i].has_extension,
     };
 }
 
@@ -369,9 +401,15 @@ static void notify(const ZoneModel *m, uint32_t i, const Listener *listener)
     }
 }
 
+/* With its write pointer at @wp, would a zone hold nothing at all? */
+static bool holds_nothing(const ZoneModel *m, uint32_t i, int64_t wp)
+{
+    return wp == zone_start(m, i) && !m->zones[i].has_extension;
+}
+
 static BlockZoneState closed_state(const ZoneModel *m, uint32_t i)
 {
-    return m->zones[i].wp == zone_start(m, i) ? BLK_ZS_EMPTY : BLK_ZS_CLOSED;
+    return holds_nothing(m, i, m->zones[i].wp) ? BLK_ZS_EMPTY : BLK_ZS_CLOSED;
 }
 
 /*
@@ -656,12 +694,12 @@ int zone_model_begin_append(ZoneModel *m, int64_t *offset, int64_t bytes)
 }
 
 /* What a zone becomes that a failed write had filled */
-static BlockZoneState unfilled_state(const ZoneModel *m, bool nothing_written)
+static BlockZoneState unfilled_state(const ZoneModel *m, bool nothing_held)
 {
     if (check_resources(m, 1, 0, 1) == 0) {
         return BLK_ZS_IOPEN;
     }
-    if (nothing_written) {
+    if (nothing_held) {
         return BLK_ZS_EMPTY;
     }
     if (check_resources(m, 0, 0, 1) == 0) {
@@ -677,13 +715,13 @@ static BlockZoneState unfilled_state(const ZoneModel *m, bool nothing_written)
 static void roll_back(ZoneModel *m, uint32_t i, int64_t offset, int64_t end)
 {
     BlockZoneState state = m->zones[i].state;
-    bool nothing_written = offset == zone_start(m, i);
+    bool nothing_held = holds_nothing(m, i, offset);
 
     if (state == BLK_ZS_FULL && end == zone_cap_end(m, i)) {
-        state = unfilled_state(m, nothing_written);
+        state = unfilled_state(m, nothing_held);
     } else if (!zone_state_is_active(state) || m->zones[i].wp != end) {
         return;
-    } else if (state == BLK_ZS_CLOSED && nothing_written) {
+    } else if (state == BLK_ZS_CLOSED && nothing_held) {
         state = BLK_ZS_EMPTY;
     }
     m->zones[i].wp = offset;
@@ -751,6 +789,8 @@ static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
         return BLK_ZS_FULL;
     case BLK_ZO_RESET:
         return BLK_ZS_EMPTY;
+    case BLK_ZO_OFFLINE:
+        return BLK_ZS_OFFLINE;
     }
     return -EINVAL;
 }
@@ -815,20 +855,48 @@ int zone_model_mgmt(ZoneModel *m, BlockZoneOp op, int64_t offset, int64_t len,
     return 0;
 }
 
-/* May a zone in @state have its write pointer at @wp? */
-static bool wp_is_valid(const ZoneModel *m, uint32_t i, BlockZoneState state,
-                        int64_t wp)
+int zone_model_set_extension(ZoneModel *m, int64_t offset)
+{
+    uint32_t i;
+    int ret;
+
+    if (!m->g.extension_size) {
+        return -ENOTSUP;
+    }
+    if (!is_sequential_start(m, offset)) {
+        return -EINVAL;
+    }
+    i = zone_index(m, offset);
+    ret = check_usable(m, i);
+    if (ret == 0 && m->zones[i].state != BLK_ZS_EMPTY) {
+        ret = -EPERM;
+    }
+    if (ret == 0) {
+        ret = check_resources(m, 0, 0, 1);
+    }
+    if (ret == 0) {
+        m->zones[i].has_extension = true;
+        set_state(m, i, BLK_ZS_CLOSED);
+    }
+    return ret;
+}
+
+/* May a zone in the state of @z have its write pointer there? */
+static bool wp_is_valid(const ZoneModel *m, uint32_t i,
+                        const BlockZoneDescriptor *z)
 {
     int64_t start = zone_start(m, i);
+    bool inside = z->wp >= start && z->wp < zone_cap_end(m, i) &&
+                  is_aligned(m, z->wp);
 
-    switch (state) {
+    switch (z->state) {
     case BLK_ZS_EMPTY:
-        return wp == start;
+        return z->wp == start;
     case BLK_ZS_IOPEN:
     case BLK_ZS_EOPEN:
-        return wp >= start && wp < zone_cap_end(m, i) && is_aligned(m, wp);
+        return inside;
     case BLK_ZS_CLOSED:
-        return wp > start && wp < zone_cap_end(m, i) && is_aligned(m, wp);
+        return inside && (z->wp > start || z->has_extension);
     case BLK_ZS_RDONLY:
     case BLK_ZS_FULL:
     case BLK_ZS_OFFLINE:
@@ -839,30 +907,50 @@ static bool wp_is_valid(const ZoneModel *m, uint32_t i, BlockZoneState state,
     return false;
 }
 
-int zone_model_set_zone(ZoneModel *m, int64_t offset, BlockZoneState state,
-                        int64_t wp)
+/* Force zone @i, a sequential one, to be as @z says */
+static int force_zone(ZoneModel *m, uint32_t i, const BlockZoneDescriptor *z)
 {
-    BlockZoneState old;
-    uint32_t i;
+    BlockZoneState old = m->zones[i].state;
     int ret;
 
-    if (!is_zone_start(m, offset)) {
+    if (!wp_is_valid(m, i, z)) {
         return -EINVAL;
     }
-    i = zone_index(m, offset);
-    if (zone_type(m, i) == BLK_ZT_CONV || !wp_is_valid(m, i, state, wp)) {
-        return -EINVAL;
-    }
-    old = m->zones[i].state;
     ret = check_resources(m,
-                          zone_state_is_open(state) &&
+                          zone_state_is_open(z->state) &&
                           !zone_state_is_open(old), 0,
-                          zone_state_is_active(state) &&
+                          zone_state_is_active(z->state) &&
                           !zone_state_is_active(old));
     if (ret < 0) {
         return ret;
     }
-    m->zones[i].wp = wp;
-    set_state(m, i, state);
+    m->zones[i].wp = z->wp;
+    m->zones[i].non_seq = z->non_seq;
+    m->zones[i].has_extension = z->has_extension;
+    set_state(m, i, z->state);
     return 0;
+}
+
+int zone_model_set_zone(ZoneModel *m, int64_t offset, BlockZoneState state,
+                        int64_t wp)
+{
+    BlockZoneDescriptor z;
+
+    if (!is_sequential_start(m, offset)) {
+        return -EINVAL;
+    }
+    fill_descriptor(m, zone_index(m, offset), &z);
+    z.state = state;
+    z.wp = wp;
+    return force_zone(m, zone_index(m, offset), &z);
+}
+
+int zone_model_restore_zone(ZoneModel *m, const BlockZoneDescriptor *zone)
+{
+    if (!is_sequential_start(m, zone->start) ||
+        (zone->non_seq && m->g.model != BLK_Z_HA) ||
+        (zone->has_extension && !m->g.extension_size)) {
+        return -EINVAL;
+    }
+    return force_zone(m, zone_index(m, zone->start), zone);
 }

@@ -92,6 +92,29 @@ static int coroutine_fn blk_co_do_zone_append(BlockBackend *blk,
     return ret;
 }
 
+static int coroutine_fn blk_co_do_zone_set_extension(BlockBackend *blk,
+                                                     int64_t offset,
+                                                     const void *buf)
+{
+    blk_wait_while_drained(blk);
+    trace_blk_co_zone_set_extension(blk, blk_bs(blk), offset);
+    if (!blk_is_available(blk)) {
+        return -ENOMEDIUM;
+    }
+    return bdrv_co_zone_set_extension(blk_root_child(blk), offset, buf);
+}
+
+static int coroutine_fn blk_co_do_zone_get_extension(BlockBackend *blk,
+                                                     int64_t offset, void *buf)
+{
+    blk_wait_while_drained(blk);
+    trace_blk_co_zone_get_extension(blk, blk_bs(blk), offset);
+    if (!blk_is_available(blk)) {
+        return -ENOMEDIUM;
+    }
+    return bdrv_co_zone_get_extension(blk_bs(blk), offset, buf);
+}
+
 int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     unsigned int *nr_zones,
                                     BlockZoneDescriptor *zones)
@@ -130,6 +153,30 @@ int coroutine_fn blk_co_zone_append(BlockBackend *blk, int64_t *offset,
     return ret;
 }
 
+int coroutine_fn blk_co_zone_set_extension(BlockBackend *blk, int64_t offset,
+                                           const void *buf)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_set_extension(blk, offset, buf);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
+int coroutine_fn blk_co_zone_get_extension(BlockBackend *blk, int64_t offset,
+                                           void *buf)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_get_extension(blk, offset, buf);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
 typedef struct BlkZoneAIOCB {
     BlockAIOCB common;
     BlockBackend *blk;
@@ -148,6 +195,8 @@ typedef struct BlkZoneAIOCB {
             QEMUIOVector *qiov;
             BdrvRequestFlags flags;
         } append;
+        const void *set_extension;
+        void *get_extension;
     };
     int ret;
     bool done;
@@ -237,6 +286,22 @@ static void coroutine_fn blk_aio_zone_append_entry(void *opaque)
                                                  acb->append.flags));
 }
 
+static void coroutine_fn blk_aio_zone_set_extension_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_set_extension(acb->blk, acb->offset,
+                                                        acb->set_extension));
+}
+
+static void coroutine_fn blk_aio_zone_get_extension_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_get_extension(acb->blk, acb->offset,
+                                                        acb->get_extension));
+}
+
 BlockAIOCB *blk_aio_zone_report(BlockBackend *blk, int64_t offset,
                                 unsigned int *nr_zones,
                                 BlockZoneDescriptor *zones,
@@ -273,4 +338,26 @@ BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,
     acb->append.qiov = qiov;
     acb->append.flags = flags;
     return blk_zone_aio_start(acb, blk_aio_zone_append_entry);
+}
+
+BlockAIOCB *blk_aio_zone_set_extension(BlockBackend *blk, int64_t offset,
+                                       const void *buf,
+                                       BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, offset, cb, opaque);
+    IO_CODE();
+
+    acb->set_extension = buf;
+    return blk_zone_aio_start(acb, blk_aio_zone_set_extension_entry);
+}
+
+BlockAIOCB *blk_aio_zone_get_extension(BlockBackend *blk, int64_t offset,
+                                       void *buf, BlockCompletionFunc *cb,
+                                       void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, offset, cb, opaque);
+    IO_CODE();
+
+    acb->get_extension = buf;
+    return blk_zone_aio_start(acb, blk_aio_zone_get_extension_entry);
 }

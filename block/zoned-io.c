@@ -177,6 +177,38 @@ static int bdrv_zone_check_append(BlockDriverState *bs, int64_t offset,
     return 0;
 }
 
+/*
+ * What goes before and after the driver's part of a change of zones.  To a
+ * reader of dirty bitmaps it is what a discard is.
+ */
+static int coroutine_fn bdrv_co_zone_change_begin(BdrvChild *child,
+                                                  BdrvTrackedRequest *req,
+                                                  int64_t offset, int64_t len)
+{
+    BlockDriverState *bs = child->bs;
+    int ret;
+
+    bdrv_inc_in_flight(bs);
+    tracked_request_begin(req, bs, offset, len, BDRV_TRACKED_DISCARD);
+    ret = bdrv_co_write_begin(child, offset, len, req, 0);
+    if (ret == 0) {
+        bdrv_bsc_invalidate_range(bs, offset, len);
+    } else {
+        tracked_request_end(req);
+        bdrv_dec_in_flight(bs);
+    }
+    return ret;
+}
+
+static void coroutine_fn bdrv_co_zone_change_end(BdrvChild *child,
+                                                 BdrvTrackedRequest *req,
+                                                 int ret)
+{
+    bdrv_co_write_end(child, req->offset, req->bytes, req, ret);
+    tracked_request_end(req);
+    bdrv_dec_in_flight(child->bs);
+}
+
 int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
                                    int64_t offset, int64_t len)
 {
@@ -200,17 +232,11 @@ int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
         return ret;
     }
 
-    /* To a reader of dirty bitmaps it is what a discard is */
-    bdrv_inc_in_flight(bs);
-    tracked_request_begin(&req, bs, offset, len, BDRV_TRACKED_DISCARD);
-    ret = bdrv_co_write_begin(child, offset, len, &req, 0);
+    ret = bdrv_co_zone_change_begin(child, &req, offset, len);
     if (ret == 0) {
-        bdrv_bsc_invalidate_range(bs, offset, len);
         ret = bs->drv->bdrv_co_zone_mgmt(bs, op, offset, len);
-        bdrv_co_write_end(child, offset, len, &req, ret);
+        bdrv_co_zone_change_end(child, &req, ret);
     }
-    tracked_request_end(&req);
-    bdrv_dec_in_flight(bs);
     return ret;
 }
 
@@ -267,6 +293,61 @@ int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
         bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
     }
     tracked_request_end(&req);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}
+
+static int bdrv_zone_check_extension(BlockDriverState *bs, int64_t offset)
+{
+    if (!bdrv_is_inserted(bs)) {
+        return -ENOMEDIUM;
+    }
+    if (!bs->bl.zones.extension_size) {
+        return -ENOTSUP;
+    }
+    return bdrv_zone_starts_at(bs, offset) ? 0 : -EINVAL;
+}
+
+int coroutine_fn bdrv_co_zone_set_extension(BdrvChild *child, int64_t offset,
+                                            const void *buf)
+{
+    BlockDriverState *bs = child->bs;
+    BdrvTrackedRequest req;
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_set_extension(bs, offset);
+    ret = bdrv_zone_check_extension(bs, offset);
+    if (ret < 0) {
+        return ret;
+    }
+    if (bdrv_has_readonly_bitmaps(bs)) {
+        return -EPERM;
+    }
+
+    ret = bdrv_co_zone_change_begin(child, &req, offset,
+                                    bdrv_zone_length(bs, offset));
+    if (ret == 0) {
+        ret = bs->drv->bdrv_co_zone_set_extension(bs, offset, buf);
+        bdrv_co_zone_change_end(child, &req, ret);
+    }
+    return ret;
+}
+
+int coroutine_fn bdrv_co_zone_get_extension(BlockDriverState *bs,
+                                            int64_t offset, void *buf)
+{
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_get_extension(bs, offset);
+    ret = bdrv_zone_check_extension(bs, offset);
+    if (ret < 0) {
+        return ret;
+    }
+
+    bdrv_inc_in_flight(bs);
+    ret = bs->drv->bdrv_co_zone_get_extension(bs, offset, buf);
     bdrv_dec_in_flight(bs);
     return ret;
 }

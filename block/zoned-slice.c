@@ -135,3 +135,18 @@ int coroutine_fn bdrv_co_zone_append_slice(BdrvChild *child, int64_t start,
     }
     return ret;
 }
+
+int coroutine_fn bdrv_co_zone_set_extension_slice(BdrvChild *child,
+                                                  int64_t start,
+                                                  int64_t offset,
+                                                  const void *buf)
+{
+    return bdrv_co_zone_set_extension(child, start + offset, buf);
+}
+
+int coroutine_fn bdrv_co_zone_get_extension_slice(BdrvChild *child,
+                                                  int64_t start,
+                                                  int64_t offset, void *buf)
+{
+    return bdrv_co_zone_get_extension(child->bs, start + offset, buf);
+}

@@ -805,8 +805,10 @@ static void zoned_changed(void *opaque, BlockZoneOp op,
 
     if (d->state == BLK_ZS_EMPTY && op == BLK_ZO_RESET) {
         zoned_table_reset(t, zone);
-    } else if (d->state == BLK_ZS_FULL) {
-        zoned_table_set_entry(t, zone, zoned_entry(ZONED_ENTRY_FINISHED,
+    } else if (d->state == BLK_ZS_FULL || d->state == BLK_ZS_OFFLINE) {
+        zoned_table_set_entry(t, zone, zoned_entry(d->state == BLK_ZS_FULL
+                                                   ? ZONED_ENTRY_FINISHED
+                                                   : ZONED_ENTRY_OFFLINE,
                                                    zoned_table_extent(t,
                                                                       zone)));
     }

@@ -12,8 +12,7 @@
 /**
  * qemuio_add_zone_commands:
  *
- * Register zone_report, zone_open, zone_close, zone_finish, zone_reset,
- * zone_append and aio_zone_append.
+ * Register the commands zone_report, zone_open and so on.
  */
 void qemuio_add_zone_commands(void);
 

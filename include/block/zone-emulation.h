@@ -64,6 +64,41 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
                                         ZoneModelChangedFn *changed,
                                         void *opaque);
 
+/*
+ * Stores or loads the extension of the zone that starts at @offset, while
+ * nothing else happens to this zone.  Returns: 0 or -errno.
+ */
+typedef int coroutine_fn ZoneExtensionFn(void *opaque, int64_t offset);
+
+/**
+ * zone_emulation_co_set_extension:
+ * @e: the emulation
+ * @offset: start of a zone
+ * @store: called once the zone is known to take an extension
+ * @opaque: passed to @store
+ *
+ * Returns: as zone_model_set_extension(), or what @store has returned.
+ */
+int coroutine_fn zone_emulation_co_set_extension(ZoneEmulation *e,
+                                                 int64_t offset,
+                                                 ZoneExtensionFn *store,
+                                                 void *opaque);
+
+/**
+ * zone_emulation_co_get_extension:
+ * @e: the emulation
+ * @offset: start of a zone
+ * @load: called if the zone has an extension
+ * @opaque: passed to @load
+ *
+ * Returns: 1 if the zone has an extension and @load has returned 0; 0 if it
+ * has none; or what @load has returned.
+ */
+int coroutine_fn zone_emulation_co_get_extension(ZoneEmulation *e,
+                                                 int64_t offset,
+                                                 ZoneExtensionFn *load,
+                                                 void *opaque);
+
 /**
  * zone_emulation_co_lock:
  *

@@ -21,8 +21,8 @@ typedef struct ZoneModel ZoneModel;
  * What a set of zones looks like; a limit of 0 means no limit.
  *
  * All sizes are multiples of @write_granularity.  On a host-aware disk, where
- * writes are never refused, the capacity is the zone size and there are no
- * limits.
+ * writes are never refused, the capacity is the zone size, and there are no
+ * limits and no descriptor extensions.
  */
 typedef struct ZoneGeometry {
     BlockZoneModel model;           /* BLK_Z_HM or BLK_Z_HA */
@@ -33,6 +33,7 @@ typedef struct ZoneGeometry {
     int64_t max_open_zones;         /* at most all sequential zones */
     int64_t max_active_zones;       /* likewise; not below @max_open_zones */
     int64_t write_granularity;      /* a power of two, 512 to 65536 */
+    int64_t extension_size;         /* of a zone's descriptor; 0: has none */
 } ZoneGeometry;
 
 /* What the user calls the members of ZoneGeometry, for error messages */
@@ -44,6 +45,7 @@ typedef struct ZoneGeometryNames {
     const char *max_open_zones;
     const char *max_active_zones;
     const char *write_granularity;
+    const char *extension_size;
 } ZoneGeometryNames;
 
 /**
@@ -110,8 +112,8 @@ int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes);
  * reported as written out of sequence until it is empty again.
  *
  * If there are too many open zones, the implicitly open zone that was not
- * written to for the longest time is closed, or becomes empty if nothing was
- * written to it.
+ * written to for the longest time is closed.  Whichever way a zone is closed,
+ * it becomes empty if nothing was written to it and it has no extension.
  *
  * Returns: 0, or -EINVAL, -ERANGE, -ESPIPE, -EFBIG, -EROFS, -ENXIO,
  * -ETOOMANYREFS, -EOVERFLOW as block/zoned.h defines them; then nothing has
@@ -140,10 +142,10 @@ int zone_model_begin_append(ZoneModel *m, int64_t *offset, int64_t bytes);
  *
  * If the data did not land and nothing was admitted to the zone behind it,
  * the write pointer moves back to @offset.  An open zone left with nothing
- * written stays open, a closed one becomes empty.  A zone that the write had
- * filled becomes implicitly open again; if that takes resources that others
- * have by now, it becomes closed or empty; if it takes an active resource
- * that is not there, it stays full.
+ * written stays open, a closed one becomes empty unless it has an extension.
+ * A zone that the write had filled becomes implicitly open again; if that
+ * takes resources that others have by now, it becomes closed or empty; if it
+ * takes an active resource that is not there, it stays full.
  *
  * On a host-aware disk the write pointer stays: the write may have gone over
  * older data.
@@ -180,7 +182,8 @@ typedef void ZoneModelChangedFn(void *opaque, BlockZoneOp op,
  * nothing has changed.  A range that is the whole of a disk of more than one
  * zone means all zones: those that the operation does not concern are
  * skipped.  RESET then acts on open, closed and full zones, FINISH on open
- * and closed ones, CLOSE on open ones, OPEN on closed ones.
+ * and closed ones, CLOSE on open ones, OPEN on closed ones, OFFLINE on
+ * read-only ones.
  *
  * No write may be in flight in the range (zone_model_in_flight()).
  *
@@ -190,20 +193,47 @@ int zone_model_mgmt(ZoneModel *m, BlockZoneOp op, int64_t offset, int64_t len,
                     ZoneModelChangedFn *changed, void *opaque);
 
 /**
+ * zone_model_set_extension:
+ * @m: the model
+ * @offset: start of an empty zone without writes in flight
+ *
+ * Close a zone because its descriptor gets an extension, which the caller
+ * keeps.  A zone has its extension until it is empty or offline.
+ *
+ * Returns: 0; -EINVAL if @offset is not the start of a sequential zone; -EROFS,
+ * -ENXIO or -EPERM if the zone is not empty; -EOVERFLOW; or -ENOTSUP on a disk
+ * without extensions.
+ */
+int zone_model_set_extension(ZoneModel *m, int64_t offset);
+
+/**
  * zone_model_set_zone:
  * @m: the model
  * @offset: start of a sequential zone without writes in flight
  * @state: the state wanted
  * @wp: absolute write pointer
  *
- * Force a zone into a state: to restore a stored one, or to inject a fault
+ * Force a zone into a state: to take something back, or to inject a fault
  * (BLK_ZS_RDONLY, BLK_ZS_OFFLINE, BLK_ZS_FULL; @wp is ignored for these).
- * No other zone is closed for it.
+ * What else is known of the zone stays.  No other zone is closed for it.
  *
  * Returns: 0, -EINVAL if state and write pointer do not go together or the
  * zone is conventional, -ETOOMANYREFS or -EOVERFLOW if a limit is exceeded.
  */
 int zone_model_set_zone(ZoneModel *m, int64_t offset, BlockZoneState state,
                         int64_t wp);
+
+/**
+ * zone_model_restore_zone:
+ * @m: the model
+ * @zone: what zone_model_report() has told; its length, capacity and type are
+ *        ignored
+ *
+ * As zone_model_set_zone(), for all that is known of a zone.
+ *
+ * Returns: as zone_model_set_zone(); -EINVAL also if the zone cannot have what
+ * @zone says of it.
+ */
+int zone_model_restore_zone(ZoneModel *m, const BlockZoneDescriptor *zone);
 
 #endif /* BLOCK_ZONE_MODEL_H */

@@ -106,5 +106,12 @@ int coroutine_fn bdrv_co_zone_mgmt_slice(BdrvChild *child, int64_t start,
 int coroutine_fn bdrv_co_zone_append_slice(BdrvChild *child, int64_t start,
                                            int64_t *offset, QEMUIOVector *qiov,
                                            BdrvRequestFlags flags);
+int coroutine_fn bdrv_co_zone_set_extension_slice(BdrvChild *child,
+                                                  int64_t start,
+                                                  int64_t offset,
+                                                  const void *buf);
+int coroutine_fn bdrv_co_zone_get_extension_slice(BdrvChild *child,
+                                                  int64_t start,
+                                                  int64_t offset, void *buf);
 
 #endif /* BLOCK_ZONED_INT_H */

@@ -78,6 +78,38 @@ int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
                                      QEMUIOVector *qiov,
                                      BdrvRequestFlags flags);
 
+/**
+ * bdrv_co_zone_set_extension:
+ * @child: needs BLK_PERM_WRITE
+ * @offset: start of an empty zone
+ * @buf: the extension of its descriptor, extension_size bytes
+ *
+ * The zone becomes closed, with its write pointer at its start, and keeps the
+ * extension until it is empty or offline.
+ *
+ * Waits for operations on the zone; writes to it wait meanwhile.
+ *
+ * Returns: 0; -EINVAL if @offset is not the start of a sequential zone; -EPERM
+ * if the zone is not empty; -EROFS, -ENXIO or -EOVERFLOW by the error contract;
+ * -ENOTSUP if the node has no extensions; -EPERM if it is read-only;
+ * -ENOMEDIUM; or an I/O error.  After an error, the zone is as before.
+ */
+int coroutine_fn bdrv_co_zone_set_extension(BdrvChild *child, int64_t offset,
+                                            const void *buf);
+
+/**
+ * bdrv_co_zone_get_extension:
+ * @bs: the node
+ * @offset: start of a zone
+ * @buf: filled with the extension of its descriptor, extension_size bytes;
+ *       with zeroes if the zone has none
+ *
+ * Returns: 0; -EINVAL if @offset is not the start of a zone; -ENOTSUP if the
+ * node has no extensions; -ENOMEDIUM; or an I/O error.
+ */
+int coroutine_fn bdrv_co_zone_get_extension(BlockDriverState *bs,
+                                            int64_t offset, void *buf);
+
 /*
  * BlockBackend level: as the functions above, throttled where they write.
  * The AIO form calls @cb with 0 or -errno; what it writes back must stay valid
@@ -106,6 +138,10 @@ int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
 int coroutine_fn blk_co_zone_append(BlockBackend *blk, int64_t *offset,
                                     QEMUIOVector *qiov,
                                     BdrvRequestFlags flags);
+int coroutine_fn blk_co_zone_set_extension(BlockBackend *blk, int64_t offset,
+                                           const void *buf);
+int coroutine_fn blk_co_zone_get_extension(BlockBackend *blk, int64_t offset,
+                                           void *buf);
 
 BlockAIOCB *blk_aio_zone_report(BlockBackend *blk, int64_t offset,
                                 unsigned int *nr_zones,
@@ -117,6 +153,12 @@ BlockAIOCB *blk_aio_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
 BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,
                                 QEMUIOVector *qiov, BdrvRequestFlags flags,
                                 BlockCompletionFunc *cb, void *opaque);
+BlockAIOCB *blk_aio_zone_set_extension(BlockBackend *blk, int64_t offset,
+                                       const void *buf,
+                                       BlockCompletionFunc *cb, void *opaque);
+BlockAIOCB *blk_aio_zone_get_extension(BlockBackend *blk, int64_t offset,
+                                       void *buf, BlockCompletionFunc *cb,
+                                       void *opaque);
 
 int generated_co_wrapper
 blk_zone_report(BlockBackend *blk, int64_t offset, unsigned int *nr_zones,
@@ -126,5 +168,9 @@ blk_zone_mgmt(BlockBackend *blk, BlockZoneOp op, int64_t offset, int64_t len);
 int generated_co_wrapper
 blk_zone_append(BlockBackend *blk, int64_t *offset, QEMUIOVector *qiov,
                 BdrvRequestFlags flags);
+int generated_co_wrapper
+blk_zone_set_extension(BlockBackend *blk, int64_t offset, const void *buf);
+int generated_co_wrapper
+blk_zone_get_extension(BlockBackend *blk, int64_t offset, void *buf);
 
 #endif /* BLOCK_ZONED_IO_H */

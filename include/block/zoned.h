@@ -28,7 +28,8 @@
  * These nine are mistakes of the requester.  They change nothing, are never
  * logged, and never count against werror/rerror.  Anything else is a real
  * I/O error.  -ENOTSUP is returned for a zone request to a node that is not
- * zoned, and for an append to a node without appends.
+ * zoned, and for what the node has not: appends, descriptor extensions, or an
+ * operation (host devices cannot put a zone offline).
  */
 
 #ifndef BLOCK_ZONED_H
@@ -65,7 +66,12 @@ typedef enum BlockZoneOp {
     BLK_ZO_CLOSE,
     BLK_ZO_FINISH,
     BLK_ZO_RESET,
+    BLK_ZO_OFFLINE,             /* a read-only zone; what it holds is lost */
 } BlockZoneOp;
+
+/* A descriptor extension has a multiple of this many bytes, and at most... */
+#define BLK_ZONE_EXTENSION_UNIT 64
+#define BLK_ZONE_EXTENSION_MAX (255 * BLK_ZONE_EXTENSION_UNIT)
 
 /* One zone, as a report tells it.  All positions are absolute, in bytes. */
 typedef struct BlockZoneDescriptor {
@@ -85,6 +91,8 @@ typedef struct BlockZoneDescriptor {
      * write pointer since the zone was empty
      */
     bool non_seq;
+    /* Has a descriptor extension, which lasts until it is empty or offline */
+    bool has_extension;
 } BlockZoneDescriptor;
 
 /*
@@ -99,6 +107,7 @@ typedef struct BlockZoneLimits {
     uint32_t max_active_zones;
     int64_t max_append_bytes;   /* 0: the node takes no appends */
     uint32_t write_granularity; /* alignment of writes and appends */
+    uint32_t extension_size;    /* of a zone's descriptor; 0: has none */
 } BlockZoneLimits;
 
 static inline bool zone_state_is_open(BlockZoneState state)
@@ -129,6 +138,8 @@ static inline bool block_zone_op_concerns(BlockZoneOp op, BlockZoneState state)
         return zone_state_is_active(state);
     case BLK_ZO_RESET:
         return zone_state_is_active(state) || state == BLK_ZS_FULL;
+    case BLK_ZO_OFFLINE:
+        return state == BLK_ZS_RDONLY;
     }
     /* What is no operation is for whoever carries it out to refuse */
     return true;
@@ -149,6 +160,9 @@ static inline int block_zone_op_check(BlockZoneOp op, BlockZoneType type,
     if (type == BLK_ZT_CONV) {
         return -EINVAL;
     }
+    if (op == BLK_ZO_OFFLINE) {
+        return state == BLK_ZS_RDONLY || state == BLK_ZS_OFFLINE ? 0 : -EPERM;
+    }
     if (state == BLK_ZS_RDONLY) {
         return -EROFS;
     }
@@ -163,6 +177,8 @@ static inline int block_zone_op_check(BlockZoneOp op, BlockZoneType type,
     case BLK_ZO_FINISH:
     case BLK_ZO_RESET:
         return 0;
+    case BLK_ZO_OFFLINE:
+        break;
     }
     return -EINVAL;
 }

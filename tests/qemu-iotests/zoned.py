@@ -31,6 +31,8 @@ class Zone(NamedTuple):
     wp: int
     state: int
     type: int
+    non_seq: bool = False
+    extension: bool = False
 
 
 class Result:
@@ -38,7 +40,8 @@ class Result:
 
     LINE = re.compile(r'^start: 0x([0-9a-f]+), len 0x([0-9a-f]+), '
                       r'cap 0x([0-9a-f]+), wptr 0x([0-9a-f]+), '
-                      r'zcond:([0-9]+), \[type: ([0-9]+)\]$')
+                      r'zcond:([0-9]+), \[type: ([0-9]+)\]'
+                      r'( \[non-seq\])?( \[extension\])?$')
 
     def __init__(self, output: str, returncode: int) -> None:
         self.output = output
@@ -53,7 +56,8 @@ class Result:
             m = self.LINE.match(line)
             if m:
                 sectors = [int(g, 16) * 512 for g in m.groups()[:4]]
-                zones.append(Zone(*sectors, *map(int, m.groups()[4:])))
+                zones.append(Zone(*sectors, *map(int, m.groups()[4:6]),
+                                  *map(bool, m.groups()[6:])))
         return zones
 
     @property

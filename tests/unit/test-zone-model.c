@@ -31,6 +31,7 @@ static const ZoneGeometryNames names = {
     .max_open_zones = "max-open-zones",
     .max_active_zones = "max-active-zones",
     .write_granularity = "write-granularity",
+    .extension_size = "extension-size",
 };
 
 static ZoneGeometry host_managed(int nr_zones)
@@ -41,6 +42,7 @@ static ZoneGeometry host_managed(int nr_zones)
         .zone_size = ZONE_SIZE,
         .zone_capacity = CAPACITY,
         .write_granularity = GRANULARITY,
+        .extension_size = 64,
     };
 }
 
@@ -50,6 +52,7 @@ static ZoneGeometry host_aware(int nr_zones)
 
     g.model = BLK_Z_HA;
     g.zone_capacity = ZONE_SIZE;
+    g.extension_size = 0;
     return g;
 }
 
@@ -119,6 +122,8 @@ static void assert_same(const BlockZoneDescriptor *a,
     g_assert_cmpint(a->wp, ==, b->wp);
     g_assert_cmpint(a->type, ==, b->type);
     g_assert_cmpint(a->state, ==, b->state);
+    g_assert_cmpint(a->non_seq, ==, b->non_seq);
+    g_assert_cmpint(a->has_extension, ==, b->has_extension);
 }
 
 static void assert_unchanged(const ZoneModel *m, const Snapshot *before)
@@ -157,6 +162,17 @@ static void set_zone(ZoneModel *m, int i, BlockZoneState state, int64_t wp)
     g_assert_cmpint(zone_model_set_zone(m, zone(m, i).start, state, wp), ==, 0);
 }
 
+/* As set_zone(), of a zone with an extension */
+static int restore(ZoneModel *m, int i, BlockZoneState state, int64_t wp)
+{
+    BlockZoneDescriptor d = zone(m, i);
+
+    d.state = state;
+    d.wp = wp;
+    d.has_extension = true;
+    return zone_model_restore_zone(m, &d);
+}
+
 static int do_write(ZoneModel *m, int64_t offset, int64_t bytes)
 {
     int ret = zone_model_begin_write(m, offset, bytes);
@@ -191,6 +207,7 @@ typedef enum TableOp {
     T_READ, T_WRITE, T_FILL, T_APPEND, T_APPEND_FILL,
     T_OPEN, T_CLOSE, T_FINISH, T_RESET,
     T_OPEN_ALL, T_CLOSE_ALL, T_FINISH_ALL, T_RESET_ALL,
+    T_OFFLINE, T_OFFLINE_ALL, T_EXTENSION,
     T__MAX
 } TableOp;
 
@@ -204,6 +221,7 @@ typedef struct Row {
     const char *name;
     BlockZoneState state;
     int64_t written;
+    bool extension;
     Cell cells[T__MAX];
 } Row;
 
@@ -212,46 +230,86 @@ typedef struct Row {
 
 /* Columns as in TableOp */
 static const Row table[] = {
-    { "EMPTY", BLK_ZS_EMPTY, 0, {
+    { "EMPTY", BLK_ZS_EMPTY, 0, false, {
         TO(EMPTY), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
         TO(EOPEN), NO(EPERM), TO(FULL), TO(EMPTY),
-        TO(EMPTY), TO(EMPTY), TO(EMPTY), TO(EMPTY) } },
-    { "IOPEN", BLK_ZS_IOPEN, 16 * KiB, {
+        TO(EMPTY), TO(EMPTY), TO(EMPTY), TO(EMPTY),
+        NO(EPERM), TO(EMPTY), TO(CLOSED) } },
+    { "IOPEN", BLK_ZS_IOPEN, 16 * KiB, false, {
         TO(IOPEN), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
         TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
-        TO(IOPEN), TO(CLOSED), TO(FULL), TO(EMPTY) } },
-    { "IOPEN-nothing-written", BLK_ZS_IOPEN, 0, {
+        TO(IOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(IOPEN), NO(EPERM) } },
+    { "IOPEN-nothing-written", BLK_ZS_IOPEN, 0, false, {
         TO(IOPEN), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
         TO(EOPEN), TO(EMPTY), TO(FULL), TO(EMPTY),
-        TO(IOPEN), TO(EMPTY), TO(FULL), TO(EMPTY) } },
-    { "EOPEN", BLK_ZS_EOPEN, 16 * KiB, {
+        TO(IOPEN), TO(EMPTY), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(IOPEN), NO(EPERM) } },
+    { "EOPEN", BLK_ZS_EOPEN, 16 * KiB, false, {
         TO(EOPEN), TO(EOPEN), TO(FULL), TO(EOPEN), TO(FULL),
         TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
-        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY) } },
-    { "EOPEN-nothing-written", BLK_ZS_EOPEN, 0, {
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(EOPEN), NO(EPERM) } },
+    { "EOPEN-nothing-written", BLK_ZS_EOPEN, 0, false, {
         TO(EOPEN), TO(EOPEN), TO(FULL), TO(EOPEN), TO(FULL),
         TO(EOPEN), TO(EMPTY), TO(FULL), TO(EMPTY),
-        TO(EOPEN), TO(EMPTY), TO(FULL), TO(EMPTY) } },
-    { "CLOSED", BLK_ZS_CLOSED, 16 * KiB, {
+        TO(EOPEN), TO(EMPTY), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(EOPEN), NO(EPERM) } },
+    { "CLOSED", BLK_ZS_CLOSED, 16 * KiB, false, {
         TO(CLOSED), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
         TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
-        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY) } },
-    { "FULL", BLK_ZS_FULL, 0, {
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(CLOSED), NO(EPERM) } },
+    { "FULL", BLK_ZS_FULL, 0, false, {
         TO(FULL), NO(EFBIG), NO(EFBIG), NO(EFBIG), NO(EFBIG),
         NO(EPERM), NO(EPERM), TO(FULL), TO(EMPTY),
-        TO(FULL), TO(FULL), TO(FULL), TO(EMPTY) } },
-    { "RDONLY", BLK_ZS_RDONLY, 0, {
+        TO(FULL), TO(FULL), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(FULL), NO(EPERM) } },
+    { "RDONLY", BLK_ZS_RDONLY, 0, false, {
         TO(RDONLY), NO(EROFS), NO(EROFS), NO(EROFS), NO(EROFS),
         NO(EROFS), NO(EROFS), NO(EROFS), NO(EROFS),
-        TO(RDONLY), TO(RDONLY), TO(RDONLY), TO(RDONLY) } },
-    { "OFFLINE", BLK_ZS_OFFLINE, 0, {
+        TO(RDONLY), TO(RDONLY), TO(RDONLY), TO(RDONLY),
+        TO(OFFLINE), TO(OFFLINE), NO(EROFS) } },
+    { "OFFLINE", BLK_ZS_OFFLINE, 0, false, {
         NO(ENXIO), NO(ENXIO), NO(ENXIO), NO(ENXIO), NO(ENXIO),
         NO(ENXIO), NO(ENXIO), NO(ENXIO), NO(ENXIO),
-        TO(OFFLINE), TO(OFFLINE), TO(OFFLINE), TO(OFFLINE) } },
-    { "NOT_WP", BLK_ZS_NOT_WP, 0, {
+        TO(OFFLINE), TO(OFFLINE), TO(OFFLINE), TO(OFFLINE),
+        TO(OFFLINE), TO(OFFLINE), NO(ENXIO) } },
+    { "NOT_WP", BLK_ZS_NOT_WP, 0, false, {
         TO(NOT_WP), TO(NOT_WP), TO(NOT_WP), NO(EINVAL), NO(EINVAL),
         NO(EINVAL), NO(EINVAL), NO(EINVAL), NO(EINVAL),
-        TO(NOT_WP), TO(NOT_WP), TO(NOT_WP), TO(NOT_WP) } },
+        TO(NOT_WP), TO(NOT_WP), TO(NOT_WP), TO(NOT_WP),
+        NO(EINVAL), TO(NOT_WP), NO(EINVAL) } },
+    { "IOPEN-extension", BLK_ZS_IOPEN, 0, true, {
+        TO(IOPEN), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        TO(IOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(IOPEN), NO(EPERM) } },
+    { "EOPEN-extension", BLK_ZS_EOPEN, 0, true, {
+        TO(EOPEN), TO(EOPEN), TO(FULL), TO(EOPEN), TO(FULL),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(EOPEN), NO(EPERM) } },
+    { "CLOSED-extension", BLK_ZS_CLOSED, 0, true, {
+        TO(CLOSED), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(CLOSED), NO(EPERM) } },
+    { "CLOSED-extension-written", BLK_ZS_CLOSED, 16 * KiB, true, {
+        TO(CLOSED), TO(IOPEN), TO(FULL), TO(IOPEN), TO(FULL),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        TO(EOPEN), TO(CLOSED), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(CLOSED), NO(EPERM) } },
+    { "FULL-extension", BLK_ZS_FULL, 0, true, {
+        TO(FULL), NO(EFBIG), NO(EFBIG), NO(EFBIG), NO(EFBIG),
+        NO(EPERM), NO(EPERM), TO(FULL), TO(EMPTY),
+        TO(FULL), TO(FULL), TO(FULL), TO(EMPTY),
+        NO(EPERM), TO(FULL), NO(EPERM) } },
+    { "RDONLY-extension", BLK_ZS_RDONLY, 0, true, {
+        TO(RDONLY), NO(EROFS), NO(EROFS), NO(EROFS), NO(EROFS),
+        NO(EROFS), NO(EROFS), NO(EROFS), NO(EROFS),
+        TO(RDONLY), TO(RDONLY), TO(RDONLY), TO(RDONLY),
+        TO(OFFLINE), TO(OFFLINE), NO(EROFS) } },
 };
 
 /* How many bytes @op writes to a zone of which @written are written */
@@ -301,6 +359,12 @@ static int table_run(ZoneModel *m, TableOp op, int i, int64_t written)
         return mgmt_all(m, BLK_ZO_FINISH);
     case T_RESET_ALL:
         return mgmt_all(m, BLK_ZO_RESET);
+    case T_OFFLINE:
+        return mgmt(m, BLK_ZO_OFFLINE, i);
+    case T_OFFLINE_ALL:
+        return mgmt_all(m, BLK_ZO_OFFLINE);
+    case T_EXTENSION:
+        return zone_model_set_extension(m, start);
     default:
         g_assert_not_reached();
     }
@@ -335,16 +399,22 @@ static void test_table_cell(const Row *row, TableOp op)
     g.max_open_zones = 2;
     g.max_active_zones = 2;
     m = new_model(g);
-    if (i) {
+    if (row->extension) {
+        g_assert_cmpint(restore(m, i, row->state, START(i) + pos), ==, 0);
+    } else if (i) {
         set_zone(m, i, row->state, START(i) + pos);
     }
     before = snapshot(m);
+    g_assert_cmpint(before.zones[i].has_extension, ==, row->extension);
 
     g_assert_cmpint(table_run(m, op, i, pos), ==, cell->ret);
     if (cell->ret == 0) {
         pos += table_bytes(op, pos);
         before.zones[i].state = cell->state;
         before.zones[i].wp = table_wp(cell->state, i, pos);
+        before.zones[i].has_extension =
+            (row->extension || op == T_EXTENSION) &&
+            cell->state != BLK_ZS_EMPTY && cell->state != BLK_ZS_OFFLINE;
     }
     assert_unchanged(m, &before);
     zone_model_free(m);
@@ -1056,14 +1126,14 @@ static void test_mgmt_malformed(void)
     m = new_model(g);
     before = snapshot(m);
     for (int i = 0; i < ARRAY_SIZE(rows); i++) {
-        for (BlockZoneOp op = BLK_ZO_OPEN; op <= BLK_ZO_RESET; op++) {
+        for (BlockZoneOp op = BLK_ZO_OPEN; op <= BLK_ZO_OFFLINE; op++) {
             g_assert_cmpint(zone_model_mgmt(m, op, rows[i].offset,
                                             rows[i].len, NULL, NULL), ==,
                             -EINVAL);
         }
     }
-    g_assert_cmpint(mgmt(m, BLK_ZO_RESET + 1, 1), ==, -EINVAL);
-    g_assert_cmpint(mgmt_all(m, BLK_ZO_RESET + 1), ==, -EINVAL);
+    g_assert_cmpint(mgmt(m, BLK_ZO_OFFLINE + 1, 1), ==, -EINVAL);
+    g_assert_cmpint(mgmt_all(m, BLK_ZO_OFFLINE + 1), ==, -EINVAL);
     assert_unchanged(m, &before);
     zone_model_free(m);
 }
@@ -1073,16 +1143,16 @@ static void test_mgmt_all_or_nothing(void)
 {
     static const struct {
         BlockZoneState state;
-        int ret[BLK_ZO_RESET + 1];
+        int ret[BLK_ZO_OFFLINE + 1];
     } rows[] = {
-        { BLK_ZS_FULL, { -EPERM, -EPERM, 0, 0 } },
-        { BLK_ZS_EMPTY, { 0, -EPERM, 0, 0 } },
-        { BLK_ZS_RDONLY, { -EROFS, -EROFS, -EROFS, -EROFS } },
-        { BLK_ZS_OFFLINE, { -ENXIO, -ENXIO, -ENXIO, -ENXIO } },
+        { BLK_ZS_FULL, { -EPERM, -EPERM, 0, 0, -EPERM } },
+        { BLK_ZS_EMPTY, { 0, -EPERM, 0, 0, -EPERM } },
+        { BLK_ZS_RDONLY, { -EROFS, -EROFS, -EROFS, -EROFS, -EPERM } },
+        { BLK_ZS_OFFLINE, { -ENXIO, -ENXIO, -ENXIO, -ENXIO, -EPERM } },
     };
 
     for (int i = 0; i < ARRAY_SIZE(rows); i++) {
-        for (BlockZoneOp op = BLK_ZO_OPEN; op <= BLK_ZO_RESET; op++) {
+        for (BlockZoneOp op = BLK_ZO_OPEN; op <= BLK_ZO_OFFLINE; op++) {
             for (int bad = 1; bad <= 3; bad++) {
                 ZoneModel *m = new_limited(6, 0, 0);
                 Snapshot before;
@@ -1425,6 +1495,161 @@ static void test_set_zone_limits(void)
     zone_model_free(m);
 }
 
+/* All that a report tells, and nothing that cannot be */
+static void test_restore(void)
+{
+    ZoneGeometry g = host_managed(4);
+    BlockZoneDescriptor d;
+    ZoneModel *m;
+
+    g.conventional_zones = 1;
+    m = new_model(g);
+    g_assert_cmpint(restore(m, 0, BLK_ZS_FULL, -1), ==, -EINVAL);
+    g_assert_cmpint(restore(m, 1, BLK_ZS_CLOSED, START(1)), ==, 0);
+    d = zone(m, 1);
+    g_assert_true(d.has_extension);
+    g_assert_cmpint(restore(m, 2, BLK_ZS_CLOSED, START(2) - GRANULARITY), ==,
+                    -EINVAL);
+    d = zone(m, 2);
+    g_assert_false(d.has_extension);
+    d.non_seq = true;
+    g_assert_cmpint(zone_model_restore_zone(m, &d), ==, -EINVAL);
+
+    /* What is none, or no more */
+    g_assert_cmpint(restore(m, 1, BLK_ZS_OFFLINE, -1), ==, 0);
+    g_assert_false(zone(m, 1).has_extension);
+    g_assert_cmpint(restore(m, 1, BLK_ZS_EMPTY, START(1)), ==, 0);
+    g_assert_false(zone(m, 1).has_extension);
+    zone_model_free(m);
+
+    g.extension_size = 0;
+    m = new_model(g);
+    g_assert_cmpint(restore(m, 1, BLK_ZS_CLOSED, START(1) + GRANULARITY), ==,
+                    -EINVAL);
+    zone_model_free(m);
+
+    m = new_model(host_aware(2));
+    d = zone(m, 1);
+    d.state = BLK_ZS_CLOSED;
+    d.wp = START(1) + GRANULARITY;
+    d.non_seq = true;
+    g_assert_cmpint(zone_model_restore_zone(m, &d), ==, 0);
+    g_assert_true(zone(m, 1).non_seq);
+    set_zone(m, 1, BLK_ZS_FULL, -1);
+    g_assert_true(zone(m, 1).non_seq);
+    d.state = BLK_ZS_EMPTY;
+    d.wp = START(1);
+    g_assert_cmpint(zone_model_restore_zone(m, &d), ==, 0);
+    g_assert_false(zone(m, 1).non_seq);
+    zone_model_free(m);
+}
+
+/*
+ * Descriptor extensions
+ */
+
+static int set_extension(ZoneModel *m, int i)
+{
+    return zone_model_set_extension(m, START(i));
+}
+
+static void test_extension_errors(void)
+{
+    ZoneGeometry g = host_managed(4);
+    ZoneModel *m;
+    Snapshot before;
+
+    g.conventional_zones = 1;
+    m = new_model(g);
+    before = snapshot(m);
+    g_assert_cmpint(set_extension(m, 0), ==, -EINVAL);
+    g_assert_cmpint(set_extension(m, 4), ==, -EINVAL);
+    g_assert_cmpint(zone_model_set_extension(m, START(1) + 1), ==, -EINVAL);
+    g_assert_cmpint(zone_model_set_extension(m, -START(1)), ==, -EINVAL);
+    g_assert_cmpint(zone_model_set_extension(m, INT64_MAX), ==, -EINVAL);
+    assert_unchanged(m, &before);
+    zone_model_free(m);
+
+    g.extension_size = 0;
+    m = new_model(g);
+    g_assert_cmpint(set_extension(m, 1), ==, -ENOTSUP);
+    zone_model_free(m);
+}
+
+/* It takes an active resource, and no open one */
+static void test_extension_resources(void)
+{
+    ZoneModel *m = new_limited(4, 1, 2);
+    Snapshot before;
+
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 0), ==, 0);
+    g_assert_cmpint(set_extension(m, 1), ==, 0);
+    assert_zone(m, 1, BLK_ZS_CLOSED, START(1));
+    before = snapshot(m);
+    g_assert_cmpint(set_extension(m, 2), ==, -EOVERFLOW);
+    assert_unchanged(m, &before);
+
+    /* Both go with the zone */
+    g_assert_cmpint(mgmt(m, BLK_ZO_RESET, 1), ==, 0);
+    g_assert_false(zone(m, 1).has_extension);
+    g_assert_cmpint(set_extension(m, 2), ==, 0);
+    zone_model_free(m);
+}
+
+/* Whatever a zone goes through, it stays until the zone is empty or offline */
+static void test_extension_life(void)
+{
+    ZoneModel *m = new_limited(4, 1, 0);
+
+    g_assert_cmpint(set_extension(m, 1), ==, 0);
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 1), ==, 0);
+    g_assert_cmpint(mgmt(m, BLK_ZO_CLOSE, 1), ==, 0);
+    assert_zone(m, 1, BLK_ZS_CLOSED, START(1));
+    /* A failed write leaves it closed, with or without eviction */
+    begin(m, START(1), GRANULARITY);
+    begin(m, START(2), GRANULARITY);
+    assert_state(m, 1, BLK_ZS_CLOSED);
+    zone_model_end_write(m, START(1), GRANULARITY, -EIO);
+    assert_zone(m, 1, BLK_ZS_CLOSED, START(1));
+    zone_model_end_write(m, START(2), GRANULARITY, 0);
+    begin(m, START(1), GRANULARITY);
+    zone_model_end_write(m, START(1), GRANULARITY, -EIO);
+    assert_zone(m, 1, BLK_ZS_IOPEN, START(1));
+    g_assert_cmpint(write_some(m, 2), ==, 0);
+    assert_zone(m, 1, BLK_ZS_CLOSED, START(1));
+
+    g_assert_cmpint(do_write(m, START(1), CAPACITY), ==, 0);
+    assert_state(m, 1, BLK_ZS_FULL);
+    g_assert_true(zone(m, 1).has_extension);
+    set_zone(m, 1, BLK_ZS_RDONLY, -1);
+    g_assert_true(zone(m, 1).has_extension);
+    g_assert_cmpint(mgmt(m, BLK_ZO_OFFLINE, 1), ==, 0);
+    g_assert_false(zone(m, 1).has_extension);
+    zone_model_free(m);
+}
+
+/* A failed write had filled the zone, which others leave no resource */
+static void test_extension_unfilled(void)
+{
+    ZoneModel *m = new_limited(4, 1, 1);
+
+    g_assert_cmpint(set_extension(m, 1), ==, 0);
+    begin(m, START(1), CAPACITY);
+    assert_state(m, 1, BLK_ZS_FULL);
+    g_assert_cmpint(set_extension(m, 2), ==, 0);
+    zone_model_end_write(m, START(1), CAPACITY, -EIO);
+    /* Empty it would have lost its extension */
+    assert_state(m, 1, BLK_ZS_FULL);
+    g_assert_true(zone(m, 1).has_extension);
+
+    g_assert_cmpint(mgmt(m, BLK_ZO_RESET, 1), ==, 0);
+    begin(m, START(2), CAPACITY);
+    zone_model_end_write(m, START(2), CAPACITY, -EIO);
+    assert_zone(m, 2, BLK_ZS_IOPEN, START(2));
+    g_assert_true(zone(m, 2).has_extension);
+    zone_model_free(m);
+}
+
 static void test_geometry_errors(void)
 {
     const ZoneGeometry good = {
@@ -1517,6 +1742,16 @@ static void test_geometry_errors(void)
             "host-aware disk, not 1"),
         ROW(max_active_zones, true, 1, "max-active-zones must be 0 on a "
             "host-aware disk, not 1"),
+        ROW(extension_size, false, -64, "extension-size must be a multiple of "
+            "64 between 0 and 16320, not -64"),
+        ROW(extension_size, false, 100, "extension-size must be a multiple of "
+            "64 between 0 and 16320, not 100"),
+        ROW(extension_size, false, 16384, "extension-size must be a multiple "
+            "of 64 between 0 and 16320, not 16384"),
+        ROW(extension_size, false, INT64_MAX, "extension-size must be a "
+            "multiple of 64 between 0 and 16320, not 9223372036854775807"),
+        ROW(extension_size, true, 64, "extension-size must be 0 on a "
+            "host-aware disk, not 64"),
         /* Just good enough */
         ROW(length, false, 1536 * GiB, NULL),
         ROW(zone_size, false, 1 * MiB - 4096, NULL),
@@ -1530,6 +1765,9 @@ static void test_geometry_errors(void)
         ROW(max_active_zones, false, 10, NULL),
         ROW(max_active_zones, false, 3, NULL),
         ROW(conventional_zones, true, 15, NULL),
+        ROW(extension_size, false, 64, NULL),
+        ROW(extension_size, false, 16320, NULL),
+        ROW(extension_size, true, 0, NULL),
 #undef ROW
     };
 
@@ -1672,6 +1910,13 @@ int main(int argc, char **argv)
     g_test_add_func("/zone-model/geometry/bounded", test_geometry_bounded);
     g_test_add_func("/zone-model/set-zone/values", test_set_zone);
     g_test_add_func("/zone-model/set-zone/limits", test_set_zone_limits);
+    g_test_add_func("/zone-model/set-zone/restore", test_restore);
+    g_test_add_func("/zone-model/extension/errors", test_extension_errors);
+    g_test_add_func("/zone-model/extension/resources",
+                    test_extension_resources);
+    g_test_add_func("/zone-model/extension/life", test_extension_life);
+    g_test_add_func("/zone-model/extension/unfilled",
+                    test_extension_unfilled);
     g_test_add_func("/zone-model/random", test_random);
 
     return g_test_run();

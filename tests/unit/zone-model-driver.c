@@ -35,6 +35,7 @@ static const ZoneGeometryNames names = {
     .max_open_zones = "max-open-zones",
     .max_active_zones = "max-active-zones",
     .write_granularity = "write-granularity",
+    .extension_size = "extension-size",
 };
 
 static uint32_t draw(Driver *d, uint32_t n)
@@ -68,6 +69,7 @@ static void make_up_geometry(Driver *d)
         g->max_active_zones = one_in(d, 3) ? 0 : draw(d, nr_sequential + 1);
         g->max_open_zones = one_in(d, 4) ? 0 :
             draw(d, (g->max_active_zones ?: nr_sequential) + 1);
+        g->extension_size = one_in(d, 3) ? 0 : 64 * (1 + draw(d, 255));
     }
 }
 
@@ -89,7 +91,8 @@ static bool same_zone(const BlockZoneDescriptor *a,
 {
     return a->start == b->start && a->length == b->length &&
            a->cap == b->cap && a->wp == b->wp && a->type == b->type &&
-           a->state == b->state && a->non_seq == b->non_seq;
+           a->state == b->state && a->non_seq == b->non_seq &&
+           a->has_extension == b->has_extension;
 }
 
 static void compare(Driver *d, int model_ret, int oracle_ret)
@@ -317,7 +320,7 @@ static void step_mgmt(Driver *d)
     int first = draw(d, d->o.nr_zones), last = first;
     Oracle before;
     Changes c = {
-        .op = draw(d, BLK_ZO_RESET + 1),
+        .op = draw(d, BLK_ZO_OFFLINE + 1),
         .zone_size = d->g.zone_size
     };
     int64_t offset, len;
@@ -345,7 +348,7 @@ static void step_malformed_mgmt(Driver *d)
 {
     int64_t offset = any_offset(d, any_zone(d));
     int64_t len = any_bytes(d, any_zone(d), offset);
-    BlockZoneOp op = draw(d, BLK_ZO_RESET + 1);
+    BlockZoneOp op = draw(d, BLK_ZO_OFFLINE + 1);
 
     if (offset >= 0 && offset < d->g.length && len > 0 &&
         len <= d->g.length - offset && offset % d->g.zone_size == 0 &&
@@ -358,6 +361,18 @@ static void step_malformed_mgmt(Driver *d)
     compare(d, zone_model_mgmt(d->m, op, offset, len, NULL, NULL), -EINVAL);
 }
 
+static void step_set_extension(Driver *d)
+{
+    const BlockZoneDescriptor *z = any_zone(d);
+    int64_t offset = one_in(d, 16) ? any_offset(d, z) : z->start;
+
+    end_writes(d, 0, d->g.length);
+    snprintf(d->what, sizeof(d->what), "extension for zone at %" PRId64,
+             offset);
+    compare(d, zone_model_set_extension(d->m, offset),
+            oracle_set_extension(&d->o, offset));
+}
+
 static int oracle_set_zone(Oracle *o, int i, BlockZoneState state, int64_t wp)
 {
     BlockZoneDescriptor *z = &o->zones[i];
@@ -365,6 +380,7 @@ static int oracle_set_zone(Oracle *o, int i, BlockZoneState state, int64_t wp)
                   wp % o->g.write_granularity == 0;
     Oracle copy = *o;
 
+    inside |= state == BLK_ZS_CLOSED && wp == z->start && z->has_extension;
     if (z->type == BLK_ZT_CONV || state == BLK_ZS_NOT_WP ||
         (state == BLK_ZS_EMPTY && wp != z->start) ||
         (state == BLK_ZS_CLOSED && !inside) ||
@@ -399,6 +415,25 @@ static void step_set_zone(Driver *d)
              state, wp, i);
     compare(d, zone_model_set_zone(d->m, start, state, wp),
             oracle_set_zone(&d->o, i, state, wp));
+}
+
+/* A second model with the zones of the first one, told by a report */
+static void step_restore(Driver *d)
+{
+    ZoneModel *m = zone_model_new(&d->g);
+    int i;
+
+    end_writes(d, 0, d->g.length);
+    snprintf(d->what, sizeof(d->what), "restoring all zones");
+    for (i = d->g.conventional_zones; i < d->o.nr_zones; i++) {
+        compare(d, zone_model_restore_zone(m, &d->o.zones[i]), 0);
+    }
+    zone_model_free(d->m);
+    d->m = m;
+    for (i = 0; i < d->o.nr_zones; i++) {
+        d->o.used[i] = ++d->o.clock;
+    }
+    compare(d, 0, 0);
 }
 
 static void step_read(Driver *d)
@@ -439,7 +474,7 @@ static void step_in_flight(Driver *d)
 
 static void step(Driver *d)
 {
-    uint32_t kind = draw(d, 32);
+    uint32_t kind = draw(d, 34);
 
     if (kind < 10) {
         step_write(d);
@@ -455,6 +490,10 @@ static void step(Driver *d)
         step_read(d);
     } else if (kind < 31) {
         step_in_flight(d);
+    } else if (kind < 32) {
+        step_set_extension(d);
+    } else if (kind < 33) {
+        step_restore(d);
     } else if (d->nr_writes) {
         end_write(d, draw(d, d->nr_writes));
     }

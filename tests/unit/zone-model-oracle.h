@@ -32,6 +32,7 @@ static const struct {
     [BLK_ZO_CLOSE] = { ACTIVE_STATES, OPEN_STATES, BLK_ZS_CLOSED },
     [BLK_ZO_FINISH] = { ALL_STATES, ACTIVE_STATES, BLK_ZS_FULL },
     [BLK_ZO_RESET] = { ALL_STATES, ACTIVE_STATES | S(FULL), BLK_ZS_EMPTY },
+    [BLK_ZO_OFFLINE] = { S(RDONLY) | S(OFFLINE), S(RDONLY), BLK_ZS_OFFLINE },
 };
 
 static inline int oracle_count(const Oracle *o, int states)
@@ -47,11 +48,14 @@ static inline int oracle_count(const Oracle *o, int states)
 static inline void oracle_move(BlockZoneDescriptor *z, BlockZoneState to,
                                int64_t wp)
 {
-    z->state = to == BLK_ZS_CLOSED && wp == z->start ? BLK_ZS_EMPTY : to;
+    z->state = to == BLK_ZS_CLOSED && wp == z->start && !z->has_extension
+               ? BLK_ZS_EMPTY : to;
     z->wp = to == BLK_ZS_EMPTY ? z->start
             : to == BLK_ZS_FULL ? z->start + z->length
             : IN(to, ALL_STATES) ? wp : -1;
     z->non_seq = z->non_seq && z->state != BLK_ZS_EMPTY;
+    z->has_extension = z->has_extension &&
+                       !IN(z->state, S(EMPTY) | S(OFFLINE));
 }
 
 static inline void oracle_init(Oracle *o, const ZoneGeometry *g)
@@ -173,7 +177,7 @@ static inline void oracle_fail(Oracle *o, int64_t offset, int64_t bytes)
         o->used[i] = ++o->clock;
         if (!full) {
             oracle_move(z, z->state, offset);
-        } else if (active || offset == z->start) {
+        } else if (active || (offset == z->start && !z->has_extension)) {
             oracle_move(z, open && active ? BLK_ZS_IOPEN : BLK_ZS_CLOSED,
                         offset);
         }
@@ -190,11 +194,31 @@ static inline int oracle_mgmt(Oracle *o, BlockZoneOp op, int first, int last)
         BlockZoneDescriptor *z = &copy.zones[i];
 
         if (!all && !IN(z->state, oracle_ops[op].from)) {
-            return oracle_refusal(z->state);
+            return op == BLK_ZO_OFFLINE && z->type != BLK_ZT_CONV
+                   ? -EPERM : oracle_refusal(z->state);
         } else if (!all || IN(z->state, oracle_ops[op].from_if_all)) {
             oracle_move(z, oracle_ops[op].to, z->wp);
         }
     }
+    ret = oracle_settle(&copy, -1);
+    *o = ret ? *o : copy;
+    return ret;
+}
+
+static inline int oracle_set_extension(Oracle *o, int64_t offset)
+{
+    int i = offset / o->g.zone_size, ret;
+    Oracle copy = *o;
+
+    if (!o->g.extension_size) {
+        return -ENOTSUP;
+    } else if (offset < 0 || i >= o->nr_zones || offset % o->g.zone_size) {
+        return -EINVAL;
+    } else if (o->zones[i].state != BLK_ZS_EMPTY) {
+        return oracle_refusal(o->zones[i].state);
+    }
+    copy.zones[i].has_extension = true;
+    oracle_move(&copy.zones[i], BLK_ZS_CLOSED, offset);
     ret = oracle_settle(&copy, -1);
     *o = ret ? *o : copy;
     return ret;
