@@ -593,23 +593,17 @@ static ZoneQueueStep serve(ZoneQueue *q, ZoneQueueRequest *req)
 /* A transfer is over, and the results of its parts are set */
 static ZoneQueueStep finish_parts(ZoneQueue *q, ZoneQueueRequest *req)
 {
-    ZoneQueueRequest *part = req, *next, *last = req->last_part;
-    bool more = part != last;
+    ZoneQueueRequest *part = NULL;
 
-    req->phase = PHASE_DONE;
-    req->place = PLACE_NOWHERE;
-
-    /* What they send next can then be joined with what is served next */
-    next = req->next;
-    while (more) {
-        part = next;
-        next = part->next;
-        more = part != last;
+    while ((part = zone_queue_next_part(req, part))) {
         part->phase = PHASE_DONE;
         part->place = PLACE_NOWHERE;
-        q->wake(q->opaque, part);
+        /* What they send next can then be joined with what is served next */
+        if (part != req) {
+            q->wake(q->opaque, part);
+        }
     }
-    leave_zone(q, req, last);
+    leave_zone(q, req, req->last_part);
     return ZONE_QUEUE_DONE;
 }
 
