@@ -285,6 +285,19 @@ static bool coroutine_fn touches_offline_zone(BlockDriverState *bs,
     return false;
 }
 
+/*
+ * What is behind the end of a disk reads as zeroes, and a disk that has gone
+ * away ends at 0.  To ask for its length does not block.
+ */
+static bool is_cut_off(const RawZones *zones, int64_t end,
+                       QEMUIOVector *qiov)
+{
+    uint8_t last = 0;
+
+    qemu_iovec_to_buf(qiov, qiov->size - 1, &last, sizeof(last));
+    return last == 0 && host_zones_length(*zones->fd) < end;
+}
+
 int coroutine_fn raw_zoned_co_preadv(BlockDriverState *bs, RawZones *zones,
                                      int64_t offset, int64_t bytes,
                                      QEMUIOVector *qiov)
@@ -298,8 +311,9 @@ int coroutine_fn raw_zoned_co_preadv(BlockDriverState *bs, RawZones *zones,
         if (block_zone_errno_is_guest_error(ret)) {
             return -EIO;
         }
+        return ret;
     }
-    return ret;
+    return bytes && is_cut_off(zones, offset + bytes, qiov) ? -EIO : 0;
 }
 
 /*

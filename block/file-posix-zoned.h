@@ -53,7 +53,8 @@ void raw_zoned_block_sizes(const RawZones *zones, BlockSizes *sizes);
 /**
  * raw_zoned_co_preadv:
  *
- * Returns: 0; -ENXIO if the range touches an offline zone; or an I/O error.
+ * Returns: 0; -ENXIO if the range touches an offline zone; or an I/O error,
+ * also if the disk is gone.
  */
 int coroutine_fn raw_zoned_co_preadv(BlockDriverState *bs, RawZones *zones,
                                      int64_t offset, int64_t bytes,

@@ -277,10 +277,17 @@ static bool probe_ioctl(int fd, Error **errp)
     return false;
 }
 
+int64_t host_zones_length(int fd)
+{
+    uint64_t length = 0;
+
+    return call_kernel(fd, BLKGETSIZE64, &length) < 0 ? 0
+           : MIN(length, INT64_MAX);
+}
+
 bool host_zones_probe(int fd, HostZones *hz, Error **errp)
 {
     g_autofree char *device = NULL;
-    uint64_t length = 0;
     bool known;
     struct stat st;
 
@@ -289,12 +296,10 @@ bool host_zones_probe(int fd, HostZones *hz, Error **errp)
         error_setg_errno(errp, errno, "Could not stat it");
         return false;
     }
-    /* Fails only where the disk is gone, which the check of sizes tells */
-    call_kernel(fd, BLKGETSIZE64, &length);
 
     device = g_strdup_printf("/sys/dev/block/%u:%u", major(st.st_rdev),
                              minor(st.st_rdev));
-    if (!host_zones_probe_sysfs(device, MIN(length, INT64_MAX), hz, &known,
+    if (!host_zones_probe_sysfs(device, host_zones_length(fd), hz, &known,
                                 errp)) {
         return false;
     }
@@ -313,6 +318,11 @@ bool host_zones_probe(int fd, HostZones *hz, Error **errp)
 }
 
 #else /* !CONFIG_LINUX */
+
+int64_t host_zones_length(int fd)
+{
+    return 0;
+}
 
 bool host_zones_probe(int fd, HostZones *hz, Error **errp)
 {

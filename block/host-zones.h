@@ -38,6 +38,16 @@ typedef struct HostZones {
 bool host_zones_probe(int fd, HostZones *hz, Error **errp);
 
 /**
+ * host_zones_length:
+ * @fd: a block device
+ *
+ * Does not block.
+ *
+ * Returns: the length of the device now; 0 if it is gone.
+ */
+int64_t host_zones_length(int fd);
+
+/**
  * host_zones_probe_sysfs:
  * @device: directory of the device, as /sys/dev/block/8:0
  * @length: of the device

@@ -88,6 +88,13 @@ dm_path() {
     dmsetup info -c --noheadings -o blkdevname "$1" | sed 's,^ *,/dev/,'
 }
 
+# dm_table NAME TARGET: make the disk that there is one of another target
+dm_table() {
+    dmsetup suspend --noudevsync "$1"
+    dmsetup load "$1" --table "0 $(blockdev --getsz "$(dm_path "$1")") $2"
+    dmsetup resume --noudevsync "$1"
+}
+
 dm_remove() {
     dmsetup remove --noudevsync "$1"
 }

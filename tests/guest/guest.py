@@ -20,7 +20,8 @@ from script import Script, fail
 
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
-FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests')
+FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests',
+         'qemu-io.sh', 'vm.py')
 KVM_PROBE_SECONDS = 15
 
 
