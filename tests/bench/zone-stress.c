@@ -3,15 +3,22 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * usage: zone-stress [-d DEPTH] [-t SECONDS] [-s SEED] NODE-OPTIONS
+ * usage: zone-stress [-d DEPTH] [-t SECONDS] [-s SEED] [-i] NODE-OPTIONS
  *
  * NODE-OPTIONS are those of the tools' --image-opts.  What the disk held is
- * lost.  It must have no limits on open or active zones.
+ * lost.  -i: the requests are sent and end in an iothread.
  *
  * What is asked of one zone has to be answered as if it were done one by one
  * in the order of submission.  So a model knows in advance what each request
  * must return, where each append must go, and what each block must hold in the
  * end.  No two requests write the same data.
+ *
+ * On a disk with limits on open or active zones, this is not so for requests
+ * that can lack them: whether they do depends on what comes first in other
+ * zones.  There a zone is used by one request at a time, or by several
+ * appends, and a request that lacks a zone must have changed nothing.  Now and
+ * then all others are held up, so that what must happen is known.  It goes on
+ * until each limit was met.
  */
 
 #include "qemu/osdep.h"
@@ -29,6 +36,7 @@
 #include "block/qdict.h"
 #include "block/zoned-io.h"
 #include "sysemu/block-backend.h"
+#include "../unit/iothread.h"
 
 /* The unit of the model, and of all requests but a few malformed ones */
 #define BLOCK (4 * KiB)
@@ -37,6 +45,9 @@
 
 /* One request in this many is wrong on purpose */
 #define WRONG_ONE_IN 16
+
+/* With limits, one request in this many holds up all others */
+#define ALONE_ONE_IN 100
 
 /*
  * What a block holds is told by its tag, which is 0 as long as nothing is
@@ -61,6 +72,10 @@ typedef struct Zone {
     unsigned resets;            /* submitted */
     unsigned mgmt_in_flight;
     int64_t done;               /* bytes up to where writes have ended */
+
+    /* With limits: */
+    CoRwlock lock;              /* shared by appends */
+    int64_t appending;          /* bytes of appends that have not ended */
 } Zone;
 
 typedef struct Stress {
@@ -71,7 +86,14 @@ typedef struct Stress {
     uint32_t max_blocks;        /* in a request */
     uint64_t next_id;
     int64_t deadline_ns;
-    unsigned workers;
+    unsigned workers;           /* that run; accessed with atomic operations */
+
+    BlockZoneLimits limits;
+    bool limited;               /* in open or active zones */
+    /* With limits: */
+    CoRwlock alone;             /* shared by most requests */
+    bool is_alone;              /* one has it for itself */
+    BlockZoneDescriptor *all_zones;
 
     unsigned in_flight;
     unsigned max_in_flight;
@@ -81,6 +103,8 @@ typedef struct Stress {
     uint64_t mgmts;
     uint64_t reports;
     uint64_t refused;
+    uint64_t lacks_open;        /* of those refused */
+    uint64_t lacks_active;
 } Stress;
 
 typedef struct Worker {
@@ -134,6 +158,104 @@ static void end(Stress *s, int ret)
 {
     s->in_flight--;
     s->refused += ret < 0;
+    s->lacks_open += ret == -ETOOMANYREFS;
+    s->lacks_active += ret == -EOVERFLOW;
+}
+
+/* With limits: who may use a zone at the same time */
+
+static void coroutine_fn lock_zone(Stress *s, Zone *z, bool shared)
+{
+    if (!s->limited) {
+        return;
+    }
+    qemu_co_rwlock_rdlock(&s->alone);
+    if (shared) {
+        qemu_co_rwlock_rdlock(&z->lock);
+    } else {
+        qemu_co_rwlock_wrlock(&z->lock);
+    }
+}
+
+static void coroutine_fn unlock_zone(Stress *s, Zone *z)
+{
+    if (s->limited) {
+        qemu_co_rwlock_unlock(&z->lock);
+        qemu_co_rwlock_unlock(&s->alone);
+    }
+}
+
+/* With limits: which zones there are */
+typedef struct Count {
+    uint32_t open;              /* at most: the disk closes some by itself */
+    uint32_t explicit;
+    uint32_t active;
+} Count;
+
+static Count count_others(const Stress *s, const Zone *z)
+{
+    Count n = { 0 };
+    uint32_t i;
+
+    for (i = 0; i < s->nr_zones; i++) {
+        const Zone *other = &s->zones[i];
+
+        if (other != z) {
+            n.explicit += other->state == BLK_ZS_EOPEN;
+            n.open += other->state == BLK_ZS_EOPEN ||
+                      other->state == BLK_ZS_IOPEN;
+            n.active += zone_state_is_active(other->state);
+        }
+    }
+    return n;
+}
+
+/* What a request that opens @z must end with, if nothing else is under way */
+static int expect_lack(const Stress *s, const Zone *z)
+{
+    const BlockZoneLimits *l = &s->limits;
+    Count n = count_others(s, z);
+
+    if (l->max_active_zones && !zone_state_is_active(z->state) &&
+        n.active >= l->max_active_zones) {
+        return -EOVERFLOW;
+    }
+    if (l->max_open_zones && n.explicit >= l->max_open_zones) {
+        return -ETOOMANYREFS;
+    }
+    return 0;
+}
+
+/*
+ * With limits: a request that opens @z, which was to succeed if there is room
+ * for one more zone, has ended with @ret.  Is this right?
+ */
+static bool lack_is_right(const Stress *s, const Zone *z, int ret)
+{
+    const BlockZoneLimits *l = &s->limits;
+    bool is_open = z->state == BLK_ZS_EOPEN || z->state == BLK_ZS_IOPEN;
+
+    if (s->is_alone && !z->conventional && !is_open) {
+        int must = expect_lack(s, z);
+
+        /* To reopen a zone, null_blk wants room for an active one, too */
+        if (must < 0 || !l->max_open_zones ||
+            count_others(s, z).open < l->max_open_zones) {
+            return ret == must;
+        }
+    }
+    switch (ret) {
+    case 0:
+        return true;
+    case -ETOOMANYREFS:
+        /* The disk may have closed a zone that is open implicitly */
+        return l->max_open_zones && !z->conventional &&
+               z->state != BLK_ZS_EOPEN;
+    case -EOVERFLOW:
+        return l->max_active_zones && !z->conventional &&
+               !zone_state_is_active(z->state);
+    }
+    return false;
 }
 
 /* What blocks hold */
@@ -199,6 +321,12 @@ static void blocks_done(Zone *z, int64_t offset, uint32_t nr_blocks,
     }
 }
 
+/* They were not written after all */
+static void unclaim_blocks(Zone *z, int64_t offset, uint32_t nr_blocks)
+{
+    memset(&z->blocks[offset / BLOCK], 0, nr_blocks * sizeof(Block));
+}
+
 /* The model: what a request must return */
 
 static int expect_write(const Zone *z, int64_t offset, int64_t bytes)
@@ -245,17 +373,23 @@ static int expect_op(const Zone *z, BlockZoneOp op)
     g_assert_not_reached();
 }
 
+/* Data was written up to z->written */
+static void model_open(Zone *z)
+{
+    if (z->written == z->cap) {
+        z->state = BLK_ZS_FULL;
+    } else if (z->state != BLK_ZS_EOPEN) {
+        z->state = BLK_ZS_IOPEN;
+    }
+}
+
 static void model_write(Zone *z, int64_t bytes)
 {
     if (z->conventional) {
         return;
     }
     z->written += bytes;
-    if (z->written == z->cap) {
-        z->state = BLK_ZS_FULL;
-    } else if (z->state != BLK_ZS_EOPEN) {
-        z->state = BLK_ZS_IOPEN;
-    }
+    model_open(z);
 }
 
 static void model_op(Zone *z, BlockZoneOp op)
@@ -352,12 +486,33 @@ static void scatter(Worker *w, QEMUIOVector *qiov, uint32_t nr_blocks)
     qemu_iovec_from_buf(qiov, 0, w->buf, nr_blocks * BLOCK);
 }
 
+/*
+ * With limits: a request that was to open @z, whose state was @state before,
+ * has ended with @ret.  If it rightly lacked a zone, it has changed nothing.
+ * Returns: what it was to end with.
+ */
+static int take_back_if_lacking(const Stress *s, Zone *z,
+                                BlockZoneState state, int ret)
+{
+    BlockZoneState after = z->state;
+
+    z->state = state;
+    if (!lack_is_right(s, z, ret)) {
+        return ret < 0 ? 0 : expect_lack(s, z);
+    }
+    if (ret == 0) {
+        z->state = after;
+    }
+    return ret;
+}
+
 static void coroutine_fn do_write(Worker *w, Zone *z, bool append)
 {
     Stress *s = w->s;
     uint32_t nr = 1 + below(s, s->max_blocks);
     BdrvRequestFlags flags = one_in(s, 64) ? BDRV_REQ_FUA : 0;
     unsigned resets = z->resets;
+    BlockZoneState state = z->state;
     QEMUIOVector qiov;
     int64_t offset, pos;
     uint64_t tag;
@@ -391,7 +546,15 @@ static void coroutine_fn do_write(Worker *w, Zone *z, bool append)
     end(s, ret);
     qemu_iovec_destroy(&qiov);
 
-    if ((ret < 0 ? ret : 0) != expected) {
+    ret = MIN(ret, 0);
+    if (expected == 0 && s->limited) {
+        expected = take_back_if_lacking(s, z, state, ret);
+        if (expected < 0) {
+            unclaim_blocks(z, offset, nr);
+            z->written -= nr * BLOCK;
+        }
+    }
+    if (ret != expected) {
         wrong("%s of %u bytes at %" PRId64 ": %s instead of %s",
               append ? "append" : "write", (unsigned)(nr * BLOCK),
               z->start + offset, result_str(ret), result_str(expected));
@@ -409,10 +572,86 @@ static void coroutine_fn do_write(Worker *w, Zone *z, bool append)
     }
 }
 
+/*
+ * With limits: an append, while other appends to the zone may be under way.
+ * Where it goes is known when it has ended, and it goes behind all others that
+ * have ended and in front of what is left for those that have not.
+ */
+static void coroutine_fn do_shared_append(Worker *w, Zone *z)
+{
+    Stress *s = w->s;
+    uint32_t nr = 1 + below(s, s->max_blocks);
+    int64_t bytes = nr * BLOCK;
+    int64_t pos = z->start, offset;
+    QEMUIOVector qiov;
+    uint64_t tag;
+    uint32_t i;
+    int ret;
+
+    if (z->conventional || z->state == BLK_ZS_FULL ||
+        z->written + z->appending + bytes > z->cap) {
+        return;
+    }
+    z->appending += bytes;
+    tag = make_data(w, nr);
+    scatter(w, &qiov, nr);
+    begin(s);
+    ret = blk_co_zone_append(s->blk, &pos, &qiov, 0);
+    end(s, ret);
+    s->appends++;
+    qemu_iovec_destroy(&qiov);
+
+    z->appending -= bytes;
+    if (ret < 0) {
+        if (!lack_is_right(s, z, ret)) {
+            wrong("append to zone %" PRId64 ": %s", z->start, result_str(ret));
+        }
+        return;
+    }
+    z->written += bytes;
+    offset = pos - z->start;
+    if (offset < 0 || offset % BLOCK ||
+        offset + bytes > z->written + z->appending) {
+        wrong("append went to %" PRId64 ", not into %" PRId64 " bytes of zone %"
+              PRId64, pos, z->written + z->appending, z->start);
+    }
+    for (i = 0; i < nr; i++) {
+        if (z->blocks[offset / BLOCK + i].tag) {
+            wrong("append went to %" PRId64 ", where another one went", pos);
+        }
+    }
+    claim_blocks(z, offset, nr, tag);
+    blocks_done(z, offset, nr, tag);
+    model_open(z);
+}
+
+/* With limits: is there no room to open all of these zones? */
+static bool several_can_lack(const Stress *s, uint32_t first, uint32_t nr,
+                             int ret)
+{
+    const BlockZoneLimits *l = &s->limits;
+    Count n = count_others(s, NULL);
+    uint32_t i, opened = 0, activated = 0;
+
+    for (i = first; i < first + nr; i++) {
+        BlockZoneState state = s->zones[i].state;
+
+        if (nr < s->nr_zones || block_zone_op_concerns(BLK_ZO_OPEN, state)) {
+            opened += state != BLK_ZS_EOPEN && state != BLK_ZS_IOPEN;
+            activated += !zone_state_is_active(state);
+        }
+    }
+    return (ret == -EOVERFLOW && l->max_active_zones &&
+            n.active + activated > l->max_active_zones) ||
+           (ret == -ETOOMANYREFS && l->max_open_zones &&
+            n.open + opened > l->max_open_zones);
+}
+
 static void coroutine_fn do_mgmt(Stress *s, uint32_t first, uint32_t nr,
                                  BlockZoneOp op)
 {
     bool all = nr == s->nr_zones && nr > 1;
+    g_autofree BlockZoneState *states = g_new(BlockZoneState, nr);
     Zone *last = &s->zones[first + nr - 1];
     int64_t offset = s->zones[first].start;
     int64_t len = last->start + last->length - offset;
@@ -428,6 +667,7 @@ static void coroutine_fn do_mgmt(Stress *s, uint32_t first, uint32_t nr,
     for (i = first; i < first + nr; i++) {
         Zone *z = &s->zones[i];
 
+        states[i - first] = z->state;
         z->mgmt_in_flight++;
         if (!expected && (!all || block_zone_op_concerns(op, z->state))) {
             model_op(z, op);
@@ -438,6 +678,17 @@ static void coroutine_fn do_mgmt(Stress *s, uint32_t first, uint32_t nr,
     ret = blk_co_zone_mgmt(s->blk, op, offset, len);
     end(s, ret);
     s->mgmts++;
+    if (nr == 1 && s->limited && !expected &&
+        (op == BLK_ZO_OPEN || op == BLK_ZO_FINISH)) {
+        expected = take_back_if_lacking(s, last, states[0], ret);
+    } else if (s->limited && !expected && op == BLK_ZO_OPEN && ret < 0) {
+        for (i = 0; i < nr; i++) {
+            s->zones[first + i].state = states[i];
+        }
+        if (several_can_lack(s, first, nr, ret)) {
+            expected = ret;
+        }
+    }
     if (ret != expected) {
         wrong("%s of %u zones from %" PRId64 ": %s instead of %s",
               op_names[op], nr, offset, result_str(ret), result_str(expected));
@@ -447,13 +698,25 @@ static void coroutine_fn do_mgmt(Stress *s, uint32_t first, uint32_t nr,
     }
 }
 
+/*
+ * Resets more often than the others, for zones to write to; but not where too
+ * many zones are to be in use
+ */
+static BlockZoneOp random_op(Stress *s)
+{
+    return MIN(below(s, s->limited ? 5 : 8), (uint32_t)BLK_ZO_RESET);
+}
+
 static void coroutine_fn random_mgmt(Stress *s, uint32_t i)
 {
-    /* Resets more often than the others, for zones to write to */
-    BlockZoneOp op = MIN(below(s, 8), (uint32_t)BLK_ZO_RESET);
+    BlockZoneOp op = random_op(s);
     uint32_t nr = one_in(s, 4) ? 1 + below(s, 4) : 1;
 
-    if (one_in(s, 200)) {
+    if (s->limited) {
+        lock_zone(s, &s->zones[i], false);
+        do_mgmt(s, i, 1, op);
+        unlock_zone(s, &s->zones[i]);
+    } else if (one_in(s, 200)) {
         do_mgmt(s, 0, s->nr_zones, op);
     } else {
         do_mgmt(s, i, MIN(nr, s->nr_zones - i), op);
@@ -478,10 +741,11 @@ static void check_moving(const Zone *z, int64_t done,
         return;
     }
     if (d->wp < z->start + done ||
-        (z->state != BLK_ZS_FULL && d->wp > z->start + z->written)) {
+        (z->state != BLK_ZS_FULL &&
+         d->wp > z->start + z->written + z->appending)) {
         wrong("write pointer of zone %" PRId64 " at %" PRId64 ", done were %"
               PRId64 ", submitted %" PRId64, z->start, d->wp,
-              z->start + done, z->start + z->written);
+              z->start + done, z->start + z->written + z->appending);
     }
 }
 
@@ -535,17 +799,117 @@ static void coroutine_fn do_flush(Stress *s)
     }
 }
 
+static void check_state(const Zone *z, const BlockZoneDescriptor *d)
+{
+    int64_t wp = z->conventional ? -1
+        : z->start + (z->state == BLK_ZS_FULL ? z->length : z->written);
+
+    if (!geometry_is(z, d) || d->state != z->state || d->wp != wp) {
+        wrong("zone %" PRId64 " is in state %d with write pointer %" PRId64
+              " instead of %d with %" PRId64, z->start, d->state, d->wp,
+              z->state, wp);
+    }
+}
+
+/* Nothing is under way: all zones must be as they should be */
+static void check_states(Stress *s, const BlockZoneDescriptor *d)
+{
+    const BlockZoneLimits *l = &s->limits;
+    Count n;
+    uint32_t i;
+
+    for (i = 0; i < s->nr_zones; i++) {
+        Zone *z = &s->zones[i];
+
+        /* To open another one, a disk may close an implicitly open one */
+        if (l->max_open_zones && z->state == BLK_ZS_IOPEN &&
+            d[i].state == BLK_ZS_CLOSED) {
+            z->state = BLK_ZS_CLOSED;
+        }
+        check_state(z, &d[i]);
+    }
+    n = count_others(s, NULL);
+    if ((l->max_open_zones && n.open > l->max_open_zones) ||
+        (l->max_active_zones && n.active > l->max_active_zones)) {
+        wrong("%u zones are open and %u active", n.open, n.active);
+    }
+}
+
+static void coroutine_fn report_and_check(Stress *s)
+{
+    unsigned n = s->nr_zones;
+    int ret = blk_co_zone_report(s->blk, 0, &n, s->all_zones);
+
+    if (ret < 0 || n != s->nr_zones) {
+        wrong("report of all zones: %s, %u zones", result_str(ret), n);
+    }
+    check_states(s, s->all_zones);
+}
+
+/* With limits: an operation on several zones, all of them or none */
+static void coroutine_fn do_several(Stress *s, uint32_t i)
+{
+    uint32_t nr = one_in(s, 4) ? s->nr_zones
+                               : MIN(2 + below(s, 3), s->nr_zones - i);
+    BlockZoneOp op = random_op(s);
+
+    /* Finished zones stay so if there is no room for the next one */
+    if (op != BLK_ZO_FINISH) {
+        do_mgmt(s, nr == s->nr_zones ? 0 : i, nr, op);
+    }
+}
+
+/* With limits: one request, when nothing but reads is under way */
+static void coroutine_fn do_alone(Worker *w, uint32_t i)
+{
+    Stress *s = w->s;
+    Zone *z = &s->zones[i];
+
+    qemu_co_rwlock_wrlock(&s->alone);
+    s->is_alone = true;
+    report_and_check(s);
+    switch (below(s, 4)) {
+    case 0:
+        do_several(s, i);
+        break;
+    case 1:
+        do_mgmt(s, i, 1, BLK_ZO_OPEN);
+        break;
+    case 2:
+        do_write(w, z, false);
+        break;
+    case 3:
+        do_write(w, z, true);
+        break;
+    }
+    report_and_check(s);
+    s->is_alone = false;
+    qemu_co_rwlock_unlock(&s->alone);
+}
+
 static void coroutine_fn do_any(Worker *w)
 {
     Stress *s = w->s;
     uint32_t i = below(s, s->nr_zones);
     Zone *z = &s->zones[i];
     uint32_t what = below(s, 100);
+    bool shared;
 
-    if (what < 38) {
-        do_write(w, z, true);
+    if (s->limited && one_in(s, ALONE_ONE_IN)) {
+        do_alone(w, i);
+    } else if (what < 38) {
+        shared = s->limited && !one_in(s, WRONG_ONE_IN);
+        lock_zone(s, z, shared);
+        if (shared) {
+            do_shared_append(w, z);
+        } else {
+            do_write(w, z, true);
+        }
+        unlock_zone(s, z);
     } else if (what < 76) {
+        lock_zone(s, z, false);
         do_write(w, z, false);
+        unlock_zone(s, z);
     } else if (what < 88) {
         do_read(w, z);
     } else if (what < 94) {
@@ -557,15 +921,33 @@ static void coroutine_fn do_any(Worker *w)
     }
 }
 
+/* Has the disk refused requests for all the reasons that its limits are? */
+static bool met_limits(const Stress *s)
+{
+    return (!s->limits.max_open_zones || s->lacks_open) &&
+           (!s->limits.max_active_zones || s->lacks_active);
+}
+
 static void coroutine_fn worker_entry(void *opaque)
 {
     Worker *w = opaque;
     Stress *s = w->s;
 
-    while (get_clock() < s->deadline_ns) {
+    while (get_clock() < s->deadline_ns || !met_limits(s)) {
         do_any(w);
     }
-    s->workers--;
+    qatomic_dec(&s->workers);
+    aio_wait_kick();
+}
+
+/* Let the node be used by the thread of @ctx only */
+static void move_to(Stress *s, AioContext *ctx)
+{
+    AioContext *old = blk_get_aio_context(s->blk);
+
+    aio_context_acquire(old);
+    blk_set_aio_context(s->blk, ctx, &error_abort);
+    aio_context_release(old);
 }
 
 static void run(Stress *s, unsigned depth)
@@ -581,9 +963,7 @@ static void run(Stress *s, unsigned depth)
         bdrv_coroutine_enter(blk_bs(s->blk),
                              qemu_coroutine_create(worker_entry, &workers[i]));
     }
-    while (s->workers) {
-        main_loop_wait(false);
-    }
+    AIO_WAIT_WHILE_UNLOCKED(NULL, qatomic_read(&s->workers));
     for (i = 0; i < depth; i++) {
         qemu_vfree(workers[i].buf);
         qemu_vfree(workers[i].scattered);
@@ -606,19 +986,20 @@ static void report_all(Stress *s, BlockZoneDescriptor *d)
 static void open_disk(Stress *s, const char *options)
 {
     g_autofree BlockZoneDescriptor *d = NULL;
-    const BlockZoneLimits *limits;
+    const BlockZoneLimits *limits = &s->limits;
     QDict *dict = keyval_parse(options, NULL, NULL, &error_fatal);
     uint32_t i;
     int ret;
 
     qdict_flatten(dict);
     s->blk = blk_new_open(NULL, NULL, dict, BDRV_O_RDWR, &error_fatal);
-    limits = blk_zone_limits(s->blk);
-    if (limits->model != BLK_Z_HM || limits->max_open_zones ||
-        limits->max_active_zones || !limits->max_append_bytes ||
+    s->limits = *blk_zone_limits(s->blk);
+    if (limits->model != BLK_Z_HM || !limits->max_append_bytes ||
         BLOCK % limits->write_granularity) {
-        wrong("needs a host-managed disk without limits, with appends");
+        wrong("needs a host-managed disk that takes appends");
     }
+    s->limited = limits->max_open_zones || limits->max_active_zones;
+    qemu_co_rwlock_init(&s->alone);
     s->max_blocks = MIN(MAX_BLOCKS, limits->max_append_bytes / BLOCK);
     s->nr_zones = limits->nr_zones;
     s->zones = g_new0(Zone, s->nr_zones);
@@ -638,19 +1019,9 @@ static void open_disk(Stress *s, const char *options)
             .state = d[i].state,
             .blocks = g_new0(Block, d[i].cap / BLOCK),
         };
+        qemu_co_rwlock_init(&s->zones[i].lock);
     }
-}
-
-static void check_state(const Zone *z, const BlockZoneDescriptor *d)
-{
-    int64_t wp = z->conventional ? -1
-        : z->start + (z->state == BLK_ZS_FULL ? z->length : z->written);
-
-    if (!geometry_is(z, d) || d->state != z->state || d->wp != wp) {
-        wrong("zone %" PRId64 " is in state %d with write pointer %" PRId64
-              " instead of %d with %" PRId64, z->start, d->state, d->wp,
-              z->state, wp);
-    }
+    s->all_zones = g_steal_pointer(&d);
 }
 
 /* Returns: the number of bytes checked */
@@ -675,16 +1046,13 @@ static int64_t check_data(Stress *s, const Zone *z, uint8_t *buf)
 
 static int64_t check_all(Stress *s)
 {
-    g_autofree BlockZoneDescriptor *d = g_new(BlockZoneDescriptor,
-                                              s->nr_zones);
-    uint8_t *buf = blk_blockalign(s->blk,
-                                  blk_zone_limits(s->blk)->zone_size);
+    uint8_t *buf = blk_blockalign(s->blk, s->limits.zone_size);
     int64_t checked = 0;
     uint32_t i;
 
-    report_all(s, d);
+    report_all(s, s->all_zones);
+    check_states(s, s->all_zones);
     for (i = 0; i < s->nr_zones; i++) {
-        check_state(&s->zones[i], &d[i]);
         checked += check_data(s, &s->zones[i], buf);
     }
     qemu_vfree(buf);
@@ -700,6 +1068,7 @@ static void close_disk(Stress *s)
         g_free(s->zones[i].blocks);
     }
     g_free(s->zones);
+    g_free(s->all_zones);
 }
 
 static unsigned number(const char *arg, unsigned min, unsigned max)
@@ -716,14 +1085,19 @@ static unsigned number(const char *arg, unsigned min, unsigned max)
 int main(int argc, char **argv)
 {
     unsigned depth = 64, seconds = 10, seed = getpid() ^ time(NULL);
+    bool in_iothread = false;
     Stress s = { .next_id = 1 };
+    IOThread *iothread = NULL;
     int64_t checked;
     int c;
 
-    while ((c = getopt(argc, argv, "d:t:s:")) != -1) {
+    while ((c = getopt(argc, argv, "d:it:s:")) != -1) {
         switch (c) {
         case 'd':
             depth = number(optarg, 1, 1024);
+            break;
+        case 'i':
+            in_iothread = true;
             break;
         case 't':
             seconds = number(optarg, 1, 3600);
@@ -736,7 +1110,7 @@ int main(int argc, char **argv)
         }
     }
     if (optind != argc - 1) {
-        wrong("usage: zone-stress [-d DEPTH] [-t SECONDS] [-s SEED] "
+        wrong("usage: zone-stress [-d DEPTH] [-t SECONDS] [-s SEED] [-i] "
               "NODE-OPTIONS");
     }
 
@@ -749,13 +1123,25 @@ int main(int argc, char **argv)
     s.rand = g_rand_new_with_seed(seed);
     open_disk(&s, argv[optind]);
     s.deadline_ns = get_clock() + seconds * NANOSECONDS_PER_SECOND;
+    if (in_iothread) {
+        iothread = iothread_new();
+        move_to(&s, iothread_get_aio_context(iothread));
+    }
     run(&s, depth);
+    if (in_iothread) {
+        move_to(&s, qemu_get_aio_context());
+        iothread_join(iothread);
+    }
     checked = check_all(&s);
     printf("up to %u at a time: %" PRIu64 " writes, %" PRIu64 " appends, %"
            PRIu64 " reads, %" PRIu64 " reports, %" PRIu64 " zone operations; %"
            PRIu64 " rightly refused; %" PRId64 " MiB checked in the end\n",
            s.max_in_flight, s.writes, s.appends, s.reads, s.reports, s.mgmts,
            s.refused, checked / MiB);
+    if (s.limited) {
+        printf("refused for want of zones: open %" PRIu64 ", active %" PRIu64
+               "\n", s.lacks_open, s.lacks_active);
+    }
     close_disk(&s);
     g_rand_free(s.rand);
     return 0;
