@@ -11,7 +11,12 @@
 # or times in milliseconds, the medians of rounds in turns.  A ratio above 1 is
 # in our favour.
 #
-# programs: qemu-img qemu-io
+# The last figure is the longest that QMP takes to answer while requests stall
+# and fail, on a disk that takes seconds for each.  The other one is of the same
+# QEMU when it has nothing to do: the noise of this guest.  The ratio is that to
+# the 100 ms that it may take.
+#
+# programs: qemu-img qemu-io qemu-system-x86_64
 # peer: yes
 # memory: 2G
 # limit: 900
@@ -143,3 +148,77 @@ ours_figure() { io '' 'zone_report 0 100000'; }
 other_figure() { io "$peer" 'zone_report 0 100000'; }
 raw_figure() { milliseconds blkzone report "$hundred"; }
 measure 'report of 100k zones (ms), to the peer'
+
+cat > /tmp/latency.py << 'PYTHON'
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, '/guest')
+from vm import Qemu
+
+
+def longest(qemu, seconds):
+    """Ask all the time, and return how long the longest answer took, in ms"""
+    end = time.monotonic() + seconds
+    took = 0
+    while time.monotonic() < end:
+        took = max(took, qemu.ask('query-status')[1])
+        time.sleep(0.01)
+    return 1000 * took
+
+
+def send(qemu, *commands):
+    return 1000 * max(qemu.io(command)[1] for command in commands)
+
+
+def set_delay(jiffies):
+    with open('/sys/bus/pseudo/drivers/scsi_debug/delay', 'w') as f:
+        f.write(str(jiffies))
+
+
+def take_zones(disk, numbers):
+    """Empty them behind QEMU's back"""
+    for i in numbers:
+        subprocess.run(['blkzone', 'reset', '-o', str(i * 8192), '-c', '1',
+                        disk], check=True)
+
+
+disk, aio = sys.argv[1:]
+qemu = Qemu(disk, aio)
+qemu.io('zone_reset 0 64M')
+for zone in range(1, 5):
+    qemu.io(f'write -q {4 * zone}M 64k')
+idle = longest(qemu, 3)
+take_zones(disk, [2, 3])
+# A second has 250 of these
+set_delay(250)
+busy = send(
+    qemu,
+    # Its zone is read, and it is refused
+    'aio_write -q 16M 4k',
+    'aio_zone_append -q 4M 4k',
+    # These fail, and then their zones are read
+    'aio_zone_append -q 8M 4k', 'aio_zone_append -q 8M 4k',
+    'aio_write -q 12352k 4k', 'aio_write -q 12356k 4k', 'aio_read -q 4M 4k')
+busy = max(busy, longest(qemu, 5))
+qemu.io('aio_flush')
+set_delay(0)
+out = qemu.end()
+if out.count('failed') < 4:
+    sys.exit(f'too few requests failed: {out}')
+print(f'{busy:.1f} {idle:.1f}')
+PYTHON
+
+scsi=$(scsi_zbc dev_size_mb=64 zone_size_mb=4 delay=0)
+rm -f /tmp/ours /tmp/other
+for aio in threads native io_uring; do
+    errors_expected python3 /tmp/latency.py "$scsi" "$aio" > /tmp/latency ||
+        die "$(cat /tmp/latency)"
+    cut -d ' ' -f 1 /tmp/latency >> /tmp/ours
+    cut -d ' ' -f 2 /tmp/latency >> /tmp/other
+done
+longest=$(sort -g /tmp/ours | tail -n 1)
+echo "bench: QMP while a disk stalls (ms), to 100 ms ours=$longest" \
+    "other=$(sort -g /tmp/other | tail -n 1) raw=-" \
+    "ratio=$(awk -v ms="$longest" 'BEGIN { print 100 / ms }')"
