@@ -89,6 +89,10 @@ bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
     }
 
     s->zoned = *l;
+    zoned_migration_init(&s->zoned_migration, "virtio-blk", l,
+                         blk_getlength(conf->conf.blk));
+    s->zoned_migration.ours.max_append_sectors =
+        virtio_zoned_max_append_sectors(l);
     virtio_add_feature(&s->host_features, VIRTIO_BLK_F_ZONED);
     /* Either would move data behind the write pointers' back (G-6) */
     virtio_clear_feature(&s->host_features, VIRTIO_BLK_F_DISCARD);
@@ -456,88 +460,20 @@ bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
     return true;
 }
 
-/* What must not change under a running guest */
-typedef struct ZonedGeometry {
-    VirtIOBlock *parent;
-    uint8_t model;
-    uint32_t nr_zones;
-    uint32_t max_open_zones;
-    uint32_t max_active_zones;
-    uint32_t max_append_sectors;
-    uint32_t write_granularity;
-    uint64_t zone_size;
-    uint64_t length;
-} ZonedGeometry;
-
-static void get_geometry(VirtIOBlock *s, ZonedGeometry *g)
-{
-    const BlockZoneLimits *l = &s->zoned;
-
-    g->model = l->model;
-    g->nr_zones = l->nr_zones;
-    g->max_open_zones = l->max_open_zones;
-    g->max_active_zones = l->max_active_zones;
-    g->max_append_sectors = virtio_blk_is_zoned(s) ?
-                            virtio_zoned_max_append_sectors(l) : 0;
-    g->write_granularity = l->write_granularity;
-    g->zone_size = l->zone_size;
-    g->length = blk_getlength(s->blk);
-}
-
-static int geometry_pre_save(void *opaque)
-{
-    ZonedGeometry *g = opaque;
-
-    get_geometry(g->parent, g);
-    return 0;
-}
-
-static bool same(const char *what, uint64_t theirs, uint64_t ours)
-{
-    if (theirs != ours) {
-        error_report("virtio-blk: zoned drive differs from that of the source:"
-                     " %s is %" PRIu64 " there and %" PRIu64 " here",
-                     what, theirs, ours);
-    }
-    return theirs == ours;
-}
-
-static int geometry_post_load(void *opaque, int version_id)
-{
-    const ZonedGeometry *g = opaque;
-    ZonedGeometry ours;
-
-    get_geometry(g->parent, &ours);
-    if (same("model", g->model, ours.model) &&
-        same("size", g->length, ours.length) &&
-        same("zone size", g->zone_size, ours.zone_size) &&
-        same("number of zones", g->nr_zones, ours.nr_zones) &&
-        same("limit of open zones", g->max_open_zones,
-             ours.max_open_zones) &&
-        same("limit of active zones", g->max_active_zones,
-             ours.max_active_zones) &&
-        same("limit of appends, in sectors,", g->max_append_sectors,
-             ours.max_append_sectors) &&
-        same("write granularity", g->write_granularity,
-             ours.write_granularity)) {
-        return 0;
-    }
-    return -EINVAL;
-}
-
 static const VMStateDescription vmstate_zoned_geometry_fields = {
     .name = "virtio-blk-zoned/geometry/fields",
-    .pre_save = geometry_pre_save,
-    .post_load = geometry_post_load,
+    .pre_save = zoned_migration_pre_save,
+    .pre_load = zoned_migration_pre_load,
+    .post_load = zoned_migration_post_load,
     .fields = (VMStateField[]) {
-        VMSTATE_UINT8(model, ZonedGeometry),
-        VMSTATE_UINT32(nr_zones, ZonedGeometry),
-        VMSTATE_UINT32(max_open_zones, ZonedGeometry),
-        VMSTATE_UINT32(max_active_zones, ZonedGeometry),
-        VMSTATE_UINT32(max_append_sectors, ZonedGeometry),
-        VMSTATE_UINT32(write_granularity, ZonedGeometry),
-        VMSTATE_UINT64(zone_size, ZonedGeometry),
-        VMSTATE_UINT64(length, ZonedGeometry),
+        VMSTATE_UINT8(sent.model, ZonedMigration),
+        VMSTATE_UINT32(sent.nr_zones, ZonedMigration),
+        VMSTATE_UINT32(sent.max_open_zones, ZonedMigration),
+        VMSTATE_UINT32(sent.max_active_zones, ZonedMigration),
+        VMSTATE_UINT32(sent.max_append_sectors, ZonedMigration),
+        VMSTATE_UINT32(sent.write_granularity, ZonedMigration),
+        VMSTATE_UINT64(sent.zone_size, ZonedMigration),
+        VMSTATE_UINT64(sent.length, ZonedMigration),
         VMSTATE_END_OF_LIST()
     },
 };
@@ -555,8 +491,8 @@ static const VMStateDescription vmstate_zoned_geometry = {
     .minimum_version_id = 1,
     .needed = geometry_needed,
     .fields = (VMStateField[]) {
-        VMSTATE_WITH_TMP(VirtIOBlock, ZonedGeometry,
-                         vmstate_zoned_geometry_fields),
+        VMSTATE_STRUCT(zoned_migration, VirtIOBlock, 1,
+                       vmstate_zoned_geometry_fields, ZonedMigration),
         VMSTATE_END_OF_LIST()
     },
 };

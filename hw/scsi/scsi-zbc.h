@@ -13,9 +13,9 @@
 #define HW_SCSI_SCSI_ZBC_H
 
 #include "block/zoned.h"
+#include "hw/block/zoned-migration.h"
 #include "hw/scsi/emulation.h"
 #include "hw/scsi/scsi.h"
-#include "migration/vmstate.h"
 
 typedef struct SCSIZbc {
     /* Properties */
@@ -28,6 +28,7 @@ typedef struct SCSIZbc {
      * limits.zone_size if gap zones follow (ZBC-103)
      */
     int64_t capacity;
+    ZonedMigration migration;
 } SCSIZbc;
 
 /* Of scsi-disk.c: the zoned side of a device */
