@@ -62,10 +62,13 @@ char *image_new(const char *node)
             size = words[i] + strlen("size=");
         }
     }
-    g_assert_true(g_spawn_sync(NULL, (char *[]) {
-        (char *)qemu_img, (char *)"create", (char *)"-q", (char *)"-f",
-        (char *)"zoned", (char *)"-o", options->str + 1, path, (char *)size,
-        NULL }, NULL, 0, NULL, NULL, NULL, NULL, &status, NULL));
+    {
+        const char *argv[] = { qemu_img, "create", "-q", "-f", "zoned", "-o",
+                               options->str + 1, path, size, NULL };
+
+        g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, 0, NULL, NULL,
+                                   NULL, NULL, &status, NULL));
+    }
     g_assert_cmpint(status, ==, 0);
     return path;
 }

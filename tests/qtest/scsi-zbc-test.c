@@ -33,10 +33,10 @@ static char *hex(const uint8_t *buf, size_t len)
     return g_string_free(s, false);
 }
 
-/* What is recorded: commands with their allocation length, and the outcome */
+/* What is recorded: commands with the bytes that they read or write */
 static const struct {
     uint8_t cdb[16];
-    uint16_t len;
+    uint16_t len, out;
 } recorded_cdbs[] = {
 #define STD(n) { { INQUIRY, 0, 0, 0, n }, n }
 #define VPD(page) { { INQUIRY, 1, page, 0, 255 }, 255 }
@@ -64,24 +64,50 @@ static const struct {
     { { SEEK_10, 0, 0xff }, 0 },
     { { FORMAT_UNIT }, 0 },
     { { 0x4d, 0, 0x14, 1, [8] = 64 }, 64 },
+    { { TEST_UNIT_READY }, 0 },
+    { { REQUEST_SENSE, [4] = 18 }, 18 },
+    { { REPORT_LUNS, [9] = 64 }, 64 },
+    { { START_STOP, [4] = 1 }, 0 },
+    { { REASSIGN_BLOCKS }, 0 },
+    { { PRE_FETCH, [8] = 1 }, 0 },
+    { { READ_10, 0, 1, [8] = 1 }, 512 },
+    { { READ_16, [2] = 0x80, [13] = 1 }, 512 },
+    { { WRITE_6, [4] = 1 }, 0, 512 },
+    { { WRITE_10, 0, [5] = 1, [8] = 1 }, 0, 512 },
+    { { WRITE_10, 0, 1, [8] = 1 }, 0, 512 },
+    { { WRITE_16, [9] = 2, [13] = 1 }, 0, 512 },
+    { { WRITE_16, [2] = 0xff, [13] = 1 }, 0, 512 },
+    { { WRITE_VERIFY_16, [9] = 3, [13] = 1 }, 0, 512 },
+    { { WRITE_SAME_10, [5] = 4, [8] = 2 }, 0, 512 },
+    { { WRITE_SAME_16, 8, [9] = 4, [13] = 2 }, 0, 512 },
+    { { WRITE_SAME_16, 8, [9] = 4, [2] = 1, [13] = 2 }, 0, 512 },
+    { { UNMAP, [8] = 8 }, 0, 8 },
+    { { UNMAP, [8] = 24 }, 0, 24 },
+    { { MODE_SELECT, 0x10, [4] = 12 }, 0, 12 },
+    { { VARLENGTH_CDB }, 0 },
+    { { READ_10, [5] = 1, [8] = 1 }, 512 },
 };
+
+/* A node that the base has, too */
+#define BASE_NODE "driver=null-co,read-zeroes=on,size=688128"
 
 static const struct {
     const char *node, *props;
 } recorded_disks[] = {
-    { PLAIN, "" },
-    { PLAIN, ",serial=abc,dpofua=on,removable=on,wwn=0x5000c50012345678,"
+    { BASE_NODE, "" },
+    { BASE_NODE, ",serial=abc,dpofua=on,removable=on,wwn=0x5000c50012345678,"
       "rotation_rate=7200,discard_granularity=0" },
-    { "driver=null-co,memory-backed=on,size=8388608,read-only=on",
+    { "driver=null-co,read-zeroes=on,size=8388608,read-only=on",
       ",logical_block_size=4096,physical_block_size=4096,max_io_size=1048576" },
-    { PLAIN, ",physical_block_size=4096,scsi_version=6,vendor=V,product=P,"
+    { BASE_NODE, ",physical_block_size=4096,scsi_version=6,vendor=V,product=P,"
       "ver=1,discard_granularity=8192,opt_io_size=65536,min_io_size=4096" },
 };
 
 static char *record(Disk *d, size_t disk, size_t i)
 {
-    uint8_t buf[512];
+    uint8_t out[4096], buf[512];
     size_t len = recorded_cdbs[i].len;
+    size_t out_len = recorded_cdbs[i].out;
     uint32_t sense;
     g_autofree char *cdb = hex(recorded_cdbs[i].cdb, 16);
     g_autofree char *data = NULL;
@@ -89,12 +115,16 @@ static char *record(Disk *d, size_t disk, size_t i)
     if (len == 512) {
         len = d->bs;
     }
-    g_assert_cmpuint(len, <=, 4096);
     if (len > sizeof(buf)) {
         len = 0;
     }
+    if (out_len == 512) {
+        out_len = d->bs;
+    }
     memset(buf, 0, sizeof(buf));
-    sense = cmd_in(d, recorded_cdbs[i].cdb, buf, len);
+    memset(out, 0, sizeof(out));
+    out[d->bs - 1] = 0x5a;
+    sense = cmd(d, recorded_cdbs[i].cdb, out, out_len, buf, len);
     /* Of the data all but zeroes at the end */
     len = sense ? 0 : MIN(len, sizeof(buf));
     while (len && !buf[len - 1]) {
