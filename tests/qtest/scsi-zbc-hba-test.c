@@ -476,6 +476,35 @@ static void test_report(const void *kind)
     hba_free(h);
 }
 
+/* HBAs without a driver here; a device that makes its disk is refused */
+static void test_realize(void)
+{
+    static const char *const hbas[] = {
+        "dc390", "lsi53c810", "megasas-gen2", "pvscsi",
+        "qemu-xhci -device usb-bot", "qemu-xhci -device usb-uas",
+    };
+    g_autofree char *refused = NULL;
+    QTestState *qts;
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(hbas); i++) {
+        g_autofree char *tree = NULL;
+
+        qts = qtest_initf("-nodefaults -blockdev node-name=zbd," LARGE_ZONES
+                          " -device %s,id=hba "
+                          "-device scsi-hd,bus=hba.0,id=hd,drive=zbd",
+                          hbas[i]);
+        tree = qtest_hmp(qts, "info qtree");
+        g_assert_nonnull(strstr(tree, "dev: scsi-hd, id \"hd\""));
+        qtest_quit(qts);
+    }
+    qts = qtest_init("-nodefaults -device qemu-xhci "
+                     "-blockdev node-name=zbd," LARGE_ZONES);
+    refused = qtest_hmp(qts, "device_add usb-storage,drive=zbd");
+    g_assert_nonnull(strstr(refused, "supports zones"));
+    qtest_quit(qts);
+}
+
 int main(int argc, char **argv)
 {
     size_t i;
@@ -490,5 +519,6 @@ int main(int argc, char **argv)
         qtest_add_data_func(write, &kinds[i], test_write);
         qtest_add_data_func(report, &kinds[i], test_report);
     }
+    qtest_add_func("/scsi/zbc-hba/realize", test_realize);
     return g_test_run();
 }
