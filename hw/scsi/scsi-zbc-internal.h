@@ -83,7 +83,7 @@ void zbc_complete_io_error(SCSIRequest *req, int ret);
 
 /*
  * What each callback of a request to the block layer begins with.  Returns
- * false if the request has been cancelled, and is done with.
+ * false if the request has been cancelled, and drops the reference then.
  */
 bool zbc_begin_callback(SCSIRequest *req);
 

@@ -24,7 +24,6 @@ typedef struct ZbcMgmt {
     int64_t next;               /* zone to look at, or to change */
     uint32_t nr_eopen;          /* explicitly open when all is done */
     uint32_t nr_active;         /* active when all is done */
-    BlockCompletionFunc *visit_done;
     unsigned int nr_zones;
     BlockZoneDescriptor *zones;
 } ZbcMgmt;
@@ -80,8 +79,6 @@ static void mgmt_done(void *opaque, int ret)
     aio_context_acquire(ctx);
     if (zbc_begin_callback(req)) {
         mgmt_complete(m, ret);
-    } else {
-        scsi_req_unref(req);
     }
     aio_context_release(ctx);
 }
@@ -116,13 +113,15 @@ static void mgmt_single_known(void *opaque, int ret)
 
     aio_context_acquire(ctx);
     if (!zbc_begin_callback(req)) {
-        scsi_req_unref(req);
-    } else if (ret < 0 || !m->nr_zones ||
-               !block_zone_op_concerns(m->op, m->zones[0].state)) {
+        goto out;
+    }
+    if (ret < 0 || !m->nr_zones ||
+        !block_zone_op_concerns(m->op, m->zones[0].state)) {
         mgmt_complete(m, ret);
     } else {
         mgmt_start(m, m->start, m->end - m->start, mgmt_done);
     }
+out:
     aio_context_release(ctx);
 }
 
@@ -138,12 +137,14 @@ static void mgmt_zone_done(void *opaque, int ret)
 
     aio_context_acquire(ctx);
     if (!zbc_begin_callback(req)) {
-        scsi_req_unref(req);
-    } else if (tolerate(m->op, ret) < 0 || m->next >= m->end) {
+        goto out;
+    }
+    if (tolerate(m->op, ret) < 0 || m->next >= m->end) {
         mgmt_complete(m, ret);
     } else {
         mgmt_next_zone(m);
     }
+out:
     aio_context_release(ctx);
 }
 
@@ -208,7 +209,6 @@ static void mgmt_visited(void *opaque, int ret)
 
     aio_context_acquire(ctx);
     if (!zbc_begin_callback(req)) {
-        scsi_req_unref(req);
         goto out;
     }
     if (ret == 0 && !m->nr_zones) {

@@ -361,7 +361,6 @@ static void report_read(void *opaque, int ret)
 
     aio_context_acquire(ctx);
     if (!zbc_begin_callback(req)) {
-        scsi_req_unref(req);
         goto out;
     }
     if (ret == 0 && !r->nr_zones) {

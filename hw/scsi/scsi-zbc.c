@@ -101,6 +101,7 @@ bool zbc_begin_callback(SCSIRequest *req)
     req->aiocb = NULL;
     if (req->io_canceled) {
         scsi_req_cancel_complete(req);
+        scsi_req_unref(req);
         return false;
     }
     return true;
@@ -118,8 +119,8 @@ static void flush_done(void *opaque, int ret)
         } else {
             scsi_req_complete(req, GOOD);
         }
+        scsi_req_unref(req);
     }
-    scsi_req_unref(req);
     aio_context_release(ctx);
 }
 
