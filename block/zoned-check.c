@@ -83,8 +83,50 @@ static void find_leftover(ZonedTable *t, uint32_t block, const uint8_t *pair,
     if (message) {
         zoned_damage_add(found, message);
         /* The next commit writes over it */
-        zoned_table_set_dirty(t, block * ZONED_BLOCK_ENTRIES);
+        zoned_table_rewrite(t, block);
     }
+}
+
+/* Is a slot of the log not what the last commit or an older one has left? */
+static char *log_leftover_message(const ZonedTable *t, int slot,
+                                  const uint8_t *buf)
+{
+    ZonedLogInfo info;
+
+    if (!zoned_log_decode(buf, &info)) {
+        return g_strdup_printf("slot %d of the log is damaged: the commit "
+                               "that wrote it does not count", slot);
+    }
+    if (info.generation > t->stable) {
+        return g_strdup_printf("slot %d of the log is of commit %" PRIu64
+                               ", which had failed: it does not count", slot,
+                               info.generation);
+    }
+    return NULL;
+}
+
+static int coroutine_fn co_find_log_leftovers(BlockDriverState *bs,
+                                              ZonedDamage *found)
+{
+    BDRVZonedState *s = bs->opaque;
+    g_autofree uint8_t *buf = g_malloc(ZONED_LOG_SIZE);
+    int slot, ret;
+
+    for (slot = 0; slot < ZONED_LOG_SLOTS; slot++) {
+        char *message;
+
+        ret = bdrv_co_pread(bs->file, zoned_log_slot_offset(slot),
+                            ZONED_LOG_SIZE, buf, 0);
+        if (ret < 0) {
+            return ret;
+        }
+        message = log_leftover_message(&s->table, slot, buf);
+        if (message) {
+            zoned_damage_add(found, message);
+            zoned_table_rewrite_log(&s->table);
+        }
+    }
+    return 0;
 }
 
 static int coroutine_fn co_find_leftovers(BlockDriverState *bs,
@@ -105,7 +147,7 @@ static int coroutine_fn co_find_leftovers(BlockDriverState *bs,
         }
         find_leftover(t, block, pair, found);
     }
-    return 0;
+    return co_find_log_leftovers(bs, found);
 }
 
 /* @repaired: what was done about it, or NULL */
@@ -132,17 +174,23 @@ static int coroutine_fn co_repair_table(BlockDriverState *bs)
     BDRVZonedState *s = bs->opaque;
     ZonedDamage rest = { 0 };
     int ret = zoned_co_settle(bs);
+    int i;
 
-    if (ret == 0) {
-        /* When it was loaded, all that is damaged became full */
-        ret = zoned_table_co_commit(&s->table);
-    }
-    if (ret == 0) {
-        ret = co_find_leftovers(bs, &rest);
-    }
-    if (ret == 0 && rest.count) {
-        /* Of a block with two damaged copies, one has been written */
-        ret = zoned_table_co_commit(&s->table);
+    /*
+     * When it was loaded, all that is damaged became full.  A commit writes one
+     * of two copies of a block, or one of two slots of the log.
+     */
+    for (i = 0; i < 2 * (ZONED_BLOCK_COPIES + ZONED_LOG_SLOTS); i++) {
+        if (ret == 0) {
+            ret = zoned_table_co_commit(&s->table);
+        }
+        if (ret == 0) {
+            ret = co_find_leftovers(bs, &rest);
+        }
+        if (ret < 0 || !rest.count) {
+            break;
+        }
+        zoned_damage_clear(&rest);
     }
     zoned_damage_clear(&rest);
     return ret;
@@ -189,9 +237,10 @@ int coroutine_fn zoned_co_check(BlockDriverState *bs, BdrvCheckResult *result,
     int ret;
 
     result->image_end_offset = zoned_header_file_length(&s->h);
-    ret = co_check_header(bs, result, fix);
+    /* A repair of the header would write over what a commit has left */
+    ret = co_check_table(bs, result, fix);
     if (ret == 0) {
-        ret = co_check_table(bs, result, fix);
+        ret = co_check_header(bs, result, fix);
     }
     if (ret < 0) {
         error_printf("ERROR: the check or the repair has failed: %s\n",

@@ -180,13 +180,13 @@ static int coroutine_fn co_write_zeroes(BlockBackend *blk,
 }
 
 /*
- * The table blocks in use must not be holes: where there is no space left, a
- * reset could not be committed, and so not give space back
+ * The log and the table blocks in use must not be holes: where there is no
+ * space left, a reset could not be committed, and so not give space back
  */
 static int coroutine_fn co_fill_table(BlockBackend *blk, const ZonedHeader *h)
 {
     g_autofree uint8_t *buf = g_malloc0(ZONED_DATA_ALIGN);
-    int64_t pos = h->table_offset;
+    int64_t pos = ZONED_LOG_OFFSET;
     int64_t end = zoned_header_block_offset(h, zoned_header_nr_blocks(h), 0);
     int ret = 0;
 

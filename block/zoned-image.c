@@ -9,7 +9,7 @@
 #include "qemu/bswap.h"
 #include "qemu/crc32c.h"
 #include "qemu/cutils.h"
-#include "zoned-image.h"
+#include "zoned-log.h"
 
 /* Where the fields of the header are */
 enum {
@@ -63,8 +63,7 @@ const ZoneGeometryNames zoned_image_names = {
     .write_granularity = "logical_block_size",
 };
 
-/* CRC32C of @buf as if the four bytes at @crc_offset were zero */
-static uint32_t checksum(const uint8_t *buf, size_t size, size_t crc_offset)
+uint32_t zoned_checksum(const uint8_t *buf, size_t size, size_t crc_offset)
 {
     static const uint8_t zero[4];
     /* Each call inverts its result: invert it again to go on from there */
@@ -134,7 +133,7 @@ bool zoned_header_layout(ZonedHeader *h, Error **errp)
     int64_t zones = zoned_geometry_nr_zones(&h->g);
 
     zones = MIN(MAX(zones * TABLE_GROWTH, TABLE_MIN_ZONES), TABLE_MAX_ZONES);
-    h->table_offset = ZONED_HEADER_COPIES * ZONED_HEADER_SIZE;
+    h->table_offset = ZONED_LOG_END;
     h->table_blocks = blocks_for_zones(zones);
     h->data_offset = ROUND_UP(zoned_header_block_offset(h, h->table_blocks, 0),
                               ZONED_DATA_ALIGN);
@@ -167,7 +166,7 @@ void zoned_header_encode(const ZonedHeader *h, uint8_t *buf)
     stq_le_p(buf + HDR_TABLE_OFFSET, h->table_offset);
     stq_le_p(buf + HDR_TABLE_BLOCKS, h->table_blocks);
     stq_le_p(buf + HDR_DATA_OFFSET, h->data_offset);
-    stl_le_p(buf + HDR_CRC, checksum(buf, ZONED_HEADER_SIZE, HDR_CRC));
+    stl_le_p(buf + HDR_CRC, zoned_checksum(buf, ZONED_HEADER_SIZE, HDR_CRC));
 }
 
 int zoned_header_pick(const uint8_t *bufs, unsigned int *valid)
@@ -184,8 +183,8 @@ int zoned_header_pick(const uint8_t *bufs, unsigned int *valid)
         uint64_t generation = ldq_le_p(buf + HDR_GENERATION);
 
         if (!zoned_header_probe(buf, ZONED_HEADER_SIZE) ||
-            ldl_le_p(buf + HDR_CRC) != checksum(buf, ZONED_HEADER_SIZE,
-                                                HDR_CRC)) {
+            ldl_le_p(buf + HDR_CRC) != zoned_checksum(buf, ZONED_HEADER_SIZE,
+                                                      HDR_CRC)) {
             continue;
         }
         if (valid) {
@@ -210,7 +209,7 @@ static bool header_check_layout(const ZonedHeader *h, int64_t file_length,
 {
     int64_t max_blocks;
 
-    if (h->table_offset < ZONED_HEADER_COPIES * ZONED_HEADER_SIZE ||
+    if (h->table_offset < ZONED_LOG_END ||
         h->table_offset % ZONED_BLOCK_SIZE ||
         h->data_offset % ZONED_DATA_ALIGN ||
         h->data_offset < h->table_offset) {
@@ -348,7 +347,7 @@ void zoned_block_encode(uint8_t *buf, uint32_t block,
     stq_le_p(buf + BLK_NUMBER, block);
     stq_le_p(buf + BLK_GENERATION, info->generation);
     stq_le_p(buf + BLK_STABLE, info->stable);
-    stl_le_p(buf + BLK_CRC, checksum(buf, ZONED_BLOCK_SIZE, BLK_CRC));
+    stl_le_p(buf + BLK_CRC, zoned_checksum(buf, ZONED_BLOCK_SIZE, BLK_CRC));
 }
 
 bool zoned_block_decode(const uint8_t *buf, uint32_t block,
@@ -366,7 +365,8 @@ bool zoned_block_decode(const uint8_t *buf, uint32_t block,
            info->stable < info->generation &&
            info->count > 0 &&
            ldq_le_p(buf + BLK_NUMBER) == block &&
-           ldl_le_p(buf + BLK_CRC) == checksum(buf, ZONED_BLOCK_SIZE, BLK_CRC);
+           ldl_le_p(buf + BLK_CRC) == zoned_checksum(buf, ZONED_BLOCK_SIZE,
+                                                     BLK_CRC);
 }
 
 unsigned int zoned_block_newer(const uint8_t *bufs)

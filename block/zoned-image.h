@@ -90,6 +90,9 @@ static inline int64_t zoned_entry_extent(uint64_t entry)
     return (entry & ZONED_EXTENT_MASK) * ZONED_EXTENT_UNIT;
 }
 
+/* CRC32C of @buf as if the four bytes at @crc_offset were zero */
+uint32_t zoned_checksum(const uint8_t *buf, size_t size, size_t crc_offset);
+
 /*
  * Header
  */

@@ -129,16 +129,16 @@ static int coroutine_fn co_grow_file(BlockDriverState *bs,
 }
 
 /*
- * Let all zones that go be empty on disk, too; and let the last commit be one
- * of which no block goes.
+ * Let all zones that go be empty in the table on disk, too; and let the last
+ * commit be one of which no block goes.
  */
 static int coroutine_fn co_prepare_shrink(BlockDriverState *bs, Error **errp)
 {
     BDRVZonedState *s = bs->opaque;
-    int ret = zoned_table_co_commit_locked(&s->table);
+    int i, ret = 0;
 
-    if (ret == 0) {
-        zoned_table_set_dirty(&s->table, 0);
+    for (i = 0; i < 2 && ret == 0; i++) {
+        zoned_table_rewrite(&s->table, 0);
         ret = zoned_table_co_commit_locked(&s->table);
     }
     if (ret < 0) {

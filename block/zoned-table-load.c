@@ -16,11 +16,16 @@
 
 typedef struct Loader {
     ZonedTable *t;
-    uint64_t *generations;      /* of what each block was loaded from */
-    uint64_t newest;            /* the highest of them */
+    uint8_t *buf;               /* LOAD_BLOCKS blocks with their copies */
+    uint64_t limit;             /* what is newer does not count */
+    uint64_t newest;            /* the highest generation that was loaded */
     ZonedBlockInfo info;        /* what one of its blocks says */
     uint32_t seen;              /* how many blocks are of it */
-    ZonedDamage *damage;
+    unsigned long *torn;        /* blocks of which a copy is not intact */
+    uint8_t *log;               /* its slots */
+    ZonedLogInfo records[ZONED_LOG_SLOTS];  /* generation 0: none */
+    int record;                 /* the one that counts, or -1 */
+    ZonedDamage damage;
     Error **errp;
 } Loader;
 
@@ -39,18 +44,22 @@ void zoned_damage_clear(ZonedDamage *d)
     *d = (ZonedDamage) { 0 };
 }
 
-/* Takes @message over.  Returns: whether to go on. */
-static bool loader_damage(Loader *l, char *message)
+/* What was found is passed on to @damage, or is an error if that is NULL */
+static int report_damage(Loader *l, ZonedDamage *damage)
 {
-    if (l->damage) {
-        zoned_damage_add(l->damage, message);
-        return true;
+    if (damage) {
+        *damage = l->damage;
+        return 0;
+    }
+    if (!l->damage.count) {
+        return 0;
     }
     error_setg(l->errp, "The zone table of the image is damaged: %s; repair it "
                "with 'qemu-img check -r all', which makes the zones concerned "
-               "full, so that they can be read", message);
-    g_free(message);
-    return false;
+               "full, so that they can be read",
+               (char *)g_slist_last(l->damage.messages)->data);
+    zoned_damage_clear(&l->damage);
+    return -EINVAL;
 }
 
 static uint64_t finished_entry(const ZonedTable *t, uint32_t zone)
@@ -62,7 +71,21 @@ static uint64_t finished_entry(const ZonedTable *t, uint32_t zone)
                        zoned_geometry_capacity(&t->h.g, zone));
 }
 
-static bool load_entries(Loader *l, uint32_t block, const uint8_t *buf)
+static void load_entry(Loader *l, uint32_t zone, uint64_t entry)
+{
+    ZonedTable *t = l->t;
+
+    if (!zoned_entry_check(&t->h.g, zone, entry)) {
+        zoned_damage_add(&l->damage,
+                         g_strdup_printf("zone %" PRIu32 " has the invalid "
+                                         "entry 0x%" PRIx64, zone, entry));
+        entry = finished_entry(t, zone);
+        zoned_table_rewrite(t, zone / ZONED_BLOCK_ENTRIES);
+    }
+    t->entries[zone] = entry;
+}
+
+static void load_entries(Loader *l, uint32_t block, const uint8_t *buf)
 {
     ZonedTable *t = l->t;
     uint32_t first = block * ZONED_BLOCK_ENTRIES;
@@ -72,23 +95,14 @@ static bool load_entries(Loader *l, uint32_t block, const uint8_t *buf)
     for (k = 0; k < count; k++) {
         uint64_t entry = zoned_block_get(buf, k);
 
-        if (entry && !zoned_entry_check(&t->h.g, first + k, entry)) {
-            if (!loader_damage(l, g_strdup_printf("zone %" PRIu32 " has the "
-                                                  "invalid entry 0x%" PRIx64,
-                                                  first + k, entry))) {
-                return false;
-            }
-            entry = finished_entry(t, first + k);
-            set_bit(block, t->dirty);
-        }
+        /* Nothing is written where nothing is, to touch less memory */
         if (t->entries[first + k] != entry) {
-            t->entries[first + k] = entry;
+            load_entry(l, first + k, entry);
         }
     }
-    return true;
 }
 
-static bool load_damaged_block(Loader *l, uint32_t block)
+static void load_damaged_block(Loader *l, uint32_t block)
 {
     ZonedTable *t = l->t;
     uint32_t first = block * ZONED_BLOCK_ENTRIES;
@@ -96,27 +110,22 @@ static bool load_damaged_block(Loader *l, uint32_t block)
     uint32_t conventional = MIN(t->h.g.conventional_zones, end - 1);
     uint32_t zone;
 
-    if (!loader_damage(l, g_strdup_printf("no copy of table block %" PRIu32
-                                          " is intact, with zones %" PRIu32
-                                          " to %" PRIu32, block,
-                                          MAX(first, conventional),
-                                          end - 1))) {
-        return false;
-    }
+    zoned_damage_add(&l->damage,
+                     g_strdup_printf("no copy of table block %" PRIu32 " is "
+                                     "intact, with zones %" PRIu32 " to %"
+                                     PRIu32, block, MAX(first, conventional),
+                                     end - 1));
     for (zone = first; zone < end; zone++) {
         t->entries[zone] = finished_entry(t, zone);
     }
-    l->generations[block] = 0;
-    set_bit(block, t->dirty);
-    return true;
+    zoned_table_rewrite(t, block);
 }
 
 /*
  * Load a block from the newest of its copies that is intact and not newer
- * than @limit
+ * than the limit
  */
-static bool load_block(Loader *l, uint32_t block, const uint8_t *pair,
-                       uint64_t limit)
+static void load_block(Loader *l, uint32_t block, const uint8_t *pair)
 {
     ZonedTable *t = l->t;
     unsigned int copy = zoned_block_newer(pair);
@@ -124,19 +133,22 @@ static bool load_block(Loader *l, uint32_t block, const uint8_t *pair,
     int i;
 
     if (buffer_is_zero(pair, ZONED_BLOCK_PAIR_SIZE)) {
-        return true;
+        return;
     }
     for (i = 0; i < ZONED_BLOCK_COPIES; i++, copy = !copy) {
-        if (zoned_block_decode(pair + copy * ZONED_BLOCK_SIZE, block, &info)) {
-            if (info.generation <= limit) {
-                break;
-            }
-            /* What counts for nothing now must not do so later */
-            set_bit(block, t->dirty);
+        if (!zoned_block_decode(pair + copy * ZONED_BLOCK_SIZE, block,
+                                &info)) {
+            set_bit(block, l->torn);
+        } else if (info.generation <= l->limit) {
+            break;
+        } else {
+            t->leftovers = true;
+            zoned_table_rewrite(t, block);
         }
     }
     if (i == ZONED_BLOCK_COPIES) {
-        return load_damaged_block(l, block);
+        load_damaged_block(l, block);
+        return;
     }
 
     if (copy) {
@@ -144,116 +156,225 @@ static bool load_block(Loader *l, uint32_t block, const uint8_t *pair,
     } else {
         clear_bit(block, t->copy);
     }
-    l->generations[block] = info.generation;
     if (info.generation > l->newest) {
         l->newest = info.generation;
         l->info = info;
         l->seen = 0;
     }
     l->seen += info.generation == l->newest;
-    return load_entries(l, block, pair + copy * ZONED_BLOCK_SIZE);
+    load_entries(l, block, pair + copy * ZONED_BLOCK_SIZE);
 }
 
-static int load_read(ZonedTable *t, uint32_t block, uint32_t count,
-                     uint8_t *buf, Error **errp)
+static int load_read(Loader *l, int64_t offset, int64_t bytes, uint8_t *buf)
 {
-    int64_t offset = zoned_header_block_offset(&t->h, block, 0);
-    int64_t bytes = (int64_t)count * ZONED_BLOCK_PAIR_SIZE;
-    int ret = bdrv_pread(t->bs->file, offset, bytes, buf, 0);
+    int ret = bdrv_pread(l->t->bs->file, offset, bytes, buf, 0);
 
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "Cannot read the zone table");
+        error_setg_errno(l->errp, -ret, "Cannot read the zone table");
     }
     return ret;
 }
 
-static int load_all(Loader *l, uint8_t *buf)
+/* Load the table from commits up to @limit */
+static int load_table(Loader *l, uint64_t limit)
 {
     ZonedTable *t = l->t;
     uint32_t block, k, count;
     int ret;
 
+    l->limit = limit;
+    l->newest = 0;
+    l->seen = 0;
     for (block = 0; block < t->nr_blocks; block += count) {
         count = MIN(LOAD_BLOCKS, t->nr_blocks - block);
-        ret = load_read(t, block, count, buf, l->errp);
+        ret = load_read(l, zoned_header_block_offset(&t->h, block, 0),
+                        (int64_t)count * ZONED_BLOCK_PAIR_SIZE, l->buf);
         if (ret < 0) {
             return ret;
         }
         for (k = 0; k < count; k++) {
-            if (!load_block(l, block + k, buf + k * ZONED_BLOCK_PAIR_SIZE,
-                            UINT64_MAX)) {
-                return -EINVAL;
-            }
+            load_block(l, block + k, l->buf + k * ZONED_BLOCK_PAIR_SIZE);
         }
     }
     return 0;
 }
 
 /*
- * Not all blocks of the last commit have arrived.  Then none of them counts,
- * nor does what a commit before it left that had failed.
+ * The log
  */
-static int load_without_last(Loader *l, uint8_t *buf)
+
+static int load_log(Loader *l)
+{
+    unsigned int i;
+    int ret = load_read(l, ZONED_LOG_OFFSET, ZONED_LOG_END - ZONED_LOG_OFFSET,
+                        l->log);
+
+    for (i = 0; i < ZONED_LOG_SLOTS && ret >= 0; i++) {
+        if (!zoned_log_decode(l->log + i * ZONED_LOG_SIZE, &l->records[i])) {
+            l->records[i].generation = 0;
+            /* A slot that a crash has torn is the next to be written */
+            l->t->log_slot = i;
+        }
+    }
+    return ret;
+}
+
+/* Returns: the record of a commit, or -1 */
+static int find_record(const Loader *l, uint64_t generation)
+{
+    int i;
+
+    for (i = 0; i < ZONED_LOG_SLOTS; i++) {
+        if (generation && l->records[i].generation == generation) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static void find_log_leftovers(Loader *l)
 {
     ZonedTable *t = l->t;
-    uint64_t limit = l->info.stable;
-    uint32_t block;
-    int ret;
+    unsigned int i;
 
-    for (block = 0; block < t->nr_blocks; block++) {
-        if (l->generations[block] <= limit) {
-            continue;
+    for (i = 0; i < ZONED_LOG_SLOTS; i++) {
+        if (l->records[i].generation > t->stable) {
+            t->leftovers = true;
+            t->log_slot = i;
+            zoned_table_rewrite_log(t);
         }
-        ret = load_read(t, block, 1, buf, l->errp);
+    }
+}
+
+/*
+ * Which commit is the last one?
+ *
+ * Returns: the newest commit of the table that goes with it
+ */
+static uint64_t find_last(Loader *l)
+{
+    ZonedTable *t = l->t;
+    uint64_t newest_record = MAX(l->records[0].generation,
+                                 l->records[1].generation);
+
+    t->newest = MAX(l->newest, newest_record);
+    t->stable = t->newest;
+    if (l->newest > newest_record && l->seen != l->info.count) {
+        /*
+         * Not all blocks of the newest one have arrived.  Then none of them
+         * counts, nor does what a commit before it left that had failed.
+         */
+        t->stable = l->info.stable;
+    }
+    find_log_leftovers(l);
+    l->record = find_record(l, t->stable);
+    return l->record < 0 ? t->stable : l->records[l->record].table;
+}
+
+static void load_torn_blocks(Loader *l)
+{
+    ZonedTable *t = l->t;
+    uint32_t block;
+
+    for (block = find_first_bit(l->torn, t->nr_blocks); block < t->nr_blocks;
+         block = find_next_bit(l->torn, t->nr_blocks, block + 1)) {
+        load_damaged_block(l, block);
+    }
+}
+
+static void load_record(Loader *l)
+{
+    ZonedTable *t = l->t;
+    const uint8_t *buf = l->log + l->record * ZONED_LOG_SIZE;
+    uint64_t zone, entry, next = 0;
+    uint32_t i;
+
+    for (i = 0; i < l->records[l->record].count; i++, next = zone + 1) {
+        entry = zoned_log_get(buf, i, &zone);
+        if (zone < next || zone >= t->nr_zones) {
+            zoned_table_rewrite(t, 0);
+            zoned_damage_add(&l->damage,
+                             g_strdup_printf("the log has zone %" PRIu64 " in "
+                                             "the wrong place", zone));
+            return;
+        }
+        load_entry(l, zone, entry);
+        t->nr_changed += !test_and_set_bit(zone, t->changed);
+        set_bit(zone / ZONED_BLOCK_ENTRIES, t->dirty);
+    }
+    t->log_slot = !l->record;
+}
+
+static int load_last_commit(Loader *l)
+{
+    uint64_t limit;
+    int ret = load_log(l);
+
+    if (ret >= 0) {
+        ret = load_table(l, UINT64_MAX);
+    }
+    if (ret < 0) {
+        return ret;
+    }
+    limit = find_last(l);
+    if (limit < l->newest) {
+        zoned_damage_clear(&l->damage);
+        ret = load_table(l, limit);
         if (ret < 0) {
             return ret;
         }
-        if (!load_block(l, block, buf, limit)) {
-            return -EINVAL;
-        }
     }
+    l->t->stable_table = l->newest;
+    if (l->record < 0) {
+        return 0;
+    }
+    if (l->newest != limit || (limit && l->seen != l->info.count)) {
+        /* The record goes with a commit of the table that has lost a block */
+        load_torn_blocks(l);
+    }
+    load_record(l);
     return 0;
 }
 
 static int load_blocks(ZonedTable *t, ZonedDamage *damage, Error **errp)
 {
-    Loader l = { .t = t, .damage = damage, .errp = errp };
-    uint8_t *buf = qemu_try_blockalign(t->bs->file->bs,
-                                       LOAD_BLOCKS * ZONED_BLOCK_PAIR_SIZE);
+    Loader l = { .t = t, .errp = errp };
     int ret = -ENOMEM;
 
-    l.generations = g_try_new0(uint64_t, t->nr_blocks);
-    if (!buf || !l.generations) {
+    l.buf = qemu_try_blockalign(t->bs->file->bs,
+                                LOAD_BLOCKS * ZONED_BLOCK_PAIR_SIZE);
+    l.log = qemu_try_blockalign(t->bs->file->bs,
+                                ZONED_LOG_END - ZONED_LOG_OFFSET);
+    l.torn = bitmap_try_new(t->nr_blocks);
+    if (!l.buf || !l.log || !l.torn) {
         error_setg(errp, "Not enough memory to load the zone table");
-        goto out;
+    } else {
+        ret = load_last_commit(&l);
     }
-    ret = load_all(&l, buf);
     if (ret < 0) {
-        goto out;
+        zoned_damage_clear(&l.damage);
+    } else {
+        ret = report_damage(&l, damage);
     }
-    t->newest = l.newest;
-    t->stable = l.newest;
-    if (l.newest && l.seen != l.info.count) {
-        t->stable = l.info.stable;
-        ret = load_without_last(&l, buf);
-    }
-out:
-    qemu_vfree(buf);
-    g_free(l.generations);
-    return ret;
+    g_free(l.torn);
+    qemu_vfree(l.log);
+    qemu_vfree(l.buf);
+    return MIN(ret, 0);
 }
 
 static bool table_alloc(ZonedTable *t)
 {
     t->entries = g_try_new0(uint64_t, t->nr_zones);
+    t->changed = bitmap_try_new(t->nr_zones);
     t->dirty = bitmap_try_new(t->nr_blocks);
     t->copy = bitmap_try_new(t->nr_blocks);
-    return t->entries && t->dirty && t->copy;
+    return t->entries && t->changed && t->dirty && t->copy;
 }
 
 static void table_free(ZonedTable *t)
 {
     g_free(t->entries);
+    g_free(t->changed);
     g_free(t->dirty);
     g_free(t->copy);
 }
@@ -278,6 +399,7 @@ int zoned_table_load(ZonedTable *t, BlockDriverState *bs, const ZonedHeader *h,
     t->h = *h;
     t->nr_zones = zoned_geometry_nr_zones(&h->g);
     t->nr_blocks = zoned_header_nr_blocks(h);
+    t->log_limit = ZONED_LOG_ENTRIES;
     QTAILQ_INIT(&t->writes);
     t->failed = g_hash_table_new_full(NULL, NULL, NULL, failed_free);
     qemu_co_queue_init(&t->landed);
@@ -311,6 +433,7 @@ int zoned_table_set_length(ZonedTable *t, int64_t length)
     }
     memcpy(new.entries, t->entries,
            MIN(new.nr_zones, t->nr_zones) * sizeof(new.entries[0]));
+    bitmap_copy(new.changed, t->changed, MIN(new.nr_zones, t->nr_zones));
     bitmap_copy(new.dirty, t->dirty, MIN(new.nr_blocks, t->nr_blocks));
     bitmap_copy(new.copy, t->copy, MIN(new.nr_blocks, t->nr_blocks));
     table_free(t);
@@ -318,6 +441,7 @@ int zoned_table_set_length(ZonedTable *t, int64_t length)
     t->nr_zones = new.nr_zones;
     t->nr_blocks = new.nr_blocks;
     t->entries = new.entries;
+    t->changed = new.changed;
     t->dirty = new.dirty;
     t->copy = new.copy;
     return 0;

@@ -50,12 +50,27 @@ int64_t zoned_table_extent(const ZonedTable *t, uint32_t zone)
 
 bool zoned_table_is_dirty(const ZonedTable *t)
 {
-    return !bitmap_empty(t->dirty, t->nr_blocks);
+    return t->modified;
 }
 
 void zoned_table_set_dirty(ZonedTable *t, uint32_t zone)
 {
+    t->nr_changed += !test_and_set_bit(zone, t->changed);
     set_bit(zone / ZONED_BLOCK_ENTRIES, t->dirty);
+    t->modified = true;
+}
+
+void zoned_table_rewrite(ZonedTable *t, uint32_t block)
+{
+    set_bit(block, t->dirty);
+    t->must_write_table = true;
+    t->modified = true;
+}
+
+void zoned_table_rewrite_log(ZonedTable *t)
+{
+    t->must_write_log = true;
+    t->modified = true;
 }
 
 void zoned_table_set_entry(ZonedTable *t, uint32_t zone, uint64_t entry)
@@ -316,11 +331,13 @@ void zoned_table_end_write(ZonedTable *t, ZonedWrite *w, int ret)
  * Commits
  */
 
-/* What a commit writes */
+/* What a commit writes: blocks of the table, or a record of the log */
 typedef struct Snapshot {
-    uint32_t count;
-    uint32_t *blocks;           /* their numbers, ascending */
-    uint8_t *buf;               /* their content */
+    bool write;                 /* anything at all */
+    bool log;
+    uint32_t count;             /* of blocks, or of entries in the record */
+    uint32_t *numbers;          /* of the blocks or zones, ascending */
+    uint8_t *buf;               /* the blocks or the record */
 } Snapshot;
 
 /*
@@ -391,88 +408,152 @@ static uint8_t *snapshot_block(const Snapshot *s, uint32_t i)
     return s->buf + (size_t)i * ZONED_BLOCK_SIZE;
 }
 
-static void snapshot_entries(ZonedTable *t, Snapshot *s, uint32_t i)
-{
-    uint32_t first = s->blocks[i] * ZONED_BLOCK_ENTRIES;
-    uint32_t count = MIN(ZONED_BLOCK_ENTRIES, t->nr_zones - first);
-    uint32_t k;
-
-    for (k = 0; k < count; k++) {
-        uint64_t *e = &t->entries[first + k];
-
-        if (*e & RESET_PENDING) {
-            *e |= RESET_COMMITTING;
-        }
-        zoned_block_set(snapshot_block(s, i), k, *e & ENTRY_ON_DISK);
-    }
-}
-
-static int compare_blocks(const void *a, const void *b)
+static int compare_numbers(const void *a, const void *b)
 {
     uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
     return x < y ? -1 : x > y;
 }
 
+/* Returns: the place of the entry of @zone, or of its block, or -1 */
+static int64_t snapshot_find(const Snapshot *s, uint32_t zone)
+{
+    uint32_t number = s->log ? zone : zone / ZONED_BLOCK_ENTRIES;
+    uint32_t *found = s->count ? bsearch(&number, s->numbers, s->count,
+                                         sizeof(number), compare_numbers)
+                               : NULL;
+
+    return found ? found - s->numbers : -1;
+}
+
+static uint64_t snapshot_get(const Snapshot *s, uint32_t i, uint32_t zone)
+{
+    uint64_t same_zone;
+
+    return s->log ? zoned_log_get(s->buf, i, &same_zone)
+                  : zoned_block_get(snapshot_block(s, i),
+                                    zone % ZONED_BLOCK_ENTRIES);
+}
+
+static void snapshot_set(Snapshot *s, uint32_t i, uint32_t zone,
+                         uint64_t entry)
+{
+    if (s->log) {
+        zoned_log_set(s->buf, i, zone, entry);
+    } else {
+        zoned_block_set(snapshot_block(s, i), zone % ZONED_BLOCK_ENTRIES,
+                        entry);
+    }
+}
+
+static void snapshot_zone(ZonedTable *t, Snapshot *s, uint32_t i,
+                          uint32_t zone)
+{
+    uint64_t *e = &t->entries[zone];
+
+    if (*e & RESET_PENDING) {
+        *e |= RESET_COMMITTING;
+    }
+    snapshot_set(s, i, zone, *e & ENTRY_ON_DISK);
+}
+
+/* The zones of a block: from *@first, less than the number returned */
+static uint32_t block_zones(const ZonedTable *t, uint32_t block,
+                            uint32_t *first)
+{
+    *first = block * ZONED_BLOCK_ENTRIES;
+    return MIN(*first + ZONED_BLOCK_ENTRIES, t->nr_zones);
+}
+
 /* The extent of a zone on disk ends before what has not landed */
 static void snapshot_cap(ZonedTable *t, Snapshot *s, const ZonedWrite *w)
 {
-    uint32_t block = w->zone / ZONED_BLOCK_ENTRIES;
-    uint32_t k = w->zone % ZONED_BLOCK_ENTRIES;
-    uint32_t *found = bsearch(&block, s->blocks, s->count, sizeof(block),
-                              compare_blocks);
+    int64_t i = snapshot_find(s, w->zone);
     int64_t extent = w->fresh - zone_start(t, w->zone);
     uint64_t entry;
-    uint8_t *buf;
 
-    if (!found || !is_fresh(w)) {
+    if (i < 0 || !is_fresh(w)) {
         return;
     }
-    buf = snapshot_block(s, found - s->blocks);
-    entry = zoned_block_get(buf, k);
+    entry = snapshot_get(s, i, w->zone);
     if (extent < zoned_entry_extent(entry)) {
         /* A full zone is not active, and there may be no room for one more */
         bool finish = w->failed && zone_is_full(t, w->zone, entry);
 
-        zoned_block_set(buf, k, zoned_entry(finish ? ZONED_ENTRY_FINISHED
-                                                   : zoned_entry_state(entry),
-                                            extent));
+        snapshot_set(s, i, w->zone,
+                     zoned_entry(finish ? ZONED_ENTRY_FINISHED
+                                        : zoned_entry_state(entry), extent));
         zoned_table_set_dirty(t, w->zone);
     }
 }
 
 static void snapshot_free(Snapshot *s)
 {
-    g_free(s->blocks);
+    g_free(s->numbers);
     qemu_vfree(s->buf);
 }
 
-/* The table as it is at this instant, without what has not landed */
-static int snapshot_take(ZonedTable *t, Snapshot *s)
+/*
+ * The log is for zones in several blocks of the table: one write instead of
+ * many.  A commit of the table empties it.
+ */
+static bool log_will_do(const ZonedTable *t, uint32_t nr_dirty)
+{
+    return !t->must_write_table && t->nr_changed <= t->log_limit &&
+           (t->must_write_log || nr_dirty > 1);
+}
+
+static bool snapshot_alloc(ZonedTable *t, Snapshot *s)
+{
+    uint32_t nr_dirty = bitmap_count_one(t->dirty, t->nr_blocks);
+    size_t size;
+
+    *s = (Snapshot) { .write = true, .log = log_will_do(t, nr_dirty) };
+    s->count = s->log ? t->nr_changed : nr_dirty;
+    size = s->log ? ZONED_LOG_SIZE : (size_t)nr_dirty * ZONED_BLOCK_SIZE;
+    s->buf = qemu_try_blockalign0(t->bs->file->bs, size);
+    s->numbers = g_try_new(uint32_t, s->count);
+    if (!s->buf || (s->count && !s->numbers)) {
+        snapshot_free(s);
+        return false;
+    }
+    return true;
+}
+
+/* The zones of @block of which the table says something else */
+static void snapshot_log_block(ZonedTable *t, Snapshot *s, uint32_t block,
+                               uint32_t *i)
+{
+    uint32_t first, end = block_zones(t, block, &first);
+    uint32_t zone;
+
+    for (zone = find_next_bit(t->changed, end, first); zone < end;
+         zone = find_next_bit(t->changed, end, zone + 1)) {
+        s->numbers[*i] = zone;
+        snapshot_zone(t, s, (*i)++, zone);
+    }
+}
+
+static void snapshot_table_block(ZonedTable *t, Snapshot *s, uint32_t block,
+                                 uint32_t *i)
+{
+    uint32_t first, end = block_zones(t, block, &first);
+    uint32_t zone;
+
+    s->numbers[*i] = block;
+    for (zone = first; zone < end; zone++) {
+        snapshot_zone(t, s, *i, zone);
+    }
+    (*i)++;
+    bitmap_clear(t->changed, first, end - first);
+}
+
+static void snapshot_cap_all(ZonedTable *t, Snapshot *s)
 {
     const ZonedWrite *w;
     GHashTableIter iter;
     gpointer list;
-    uint32_t b;
-    size_t size;
 
-    *s = (Snapshot) { .count = bitmap_count_one(t->dirty, t->nr_blocks) };
-    if (!s->count) {
-        return 0;
-    }
-    size = (size_t)s->count * ZONED_BLOCK_SIZE;
-    s->buf = qemu_try_blockalign0(t->bs->file->bs, size);
-    if (!s->buf) {
-        return -ENOMEM;
-    }
-    s->blocks = g_new(uint32_t, s->count);
-    s->count = 0;
-    for (b = find_first_bit(t->dirty, t->nr_blocks); b < t->nr_blocks;
-         b = find_next_bit(t->dirty, t->nr_blocks, b + 1)) {
-        s->blocks[s->count] = b;
-        snapshot_entries(t, s, s->count++);
-    }
-    bitmap_zero(t->dirty, t->nr_blocks);
     QTAILQ_FOREACH(w, &t->writes, next) {
         snapshot_cap(t, s, w);
     }
@@ -482,6 +563,36 @@ static int snapshot_take(ZonedTable *t, Snapshot *s)
             snapshot_cap(t, s, w);
         }
     }
+}
+
+/* The zones as they are at this instant, without what has not landed */
+static int snapshot_take(ZonedTable *t, Snapshot *s)
+{
+    uint32_t b, i = 0;
+
+    *s = (Snapshot) { 0 };
+    if (!t->modified) {
+        return 0;
+    }
+    if (!snapshot_alloc(t, s)) {
+        return -ENOMEM;
+    }
+    for (b = find_first_bit(t->dirty, t->nr_blocks); b < t->nr_blocks;
+         b = find_next_bit(t->dirty, t->nr_blocks, b + 1)) {
+        if (s->log) {
+            snapshot_log_block(t, s, b, &i);
+        } else {
+            snapshot_table_block(t, s, b, &i);
+        }
+    }
+    /* What is asked for beyond it is up to the next one */
+    t->modified = !s->log && t->must_write_log;
+    if (!s->log) {
+        t->must_write_table = false;
+        t->nr_changed = 0;
+        bitmap_zero(t->dirty, t->nr_blocks);
+    }
+    snapshot_cap_all(t, s);
     return 0;
 }
 
@@ -508,14 +619,22 @@ static int coroutine_fn co_block_task(AioTask *task)
     return co_write_block(b->t, b->block, b->buf);
 }
 
-static int coroutine_fn co_write_blocks(ZonedTable *t, const Snapshot *s)
+static int coroutine_fn co_write_blocks(ZonedTable *t, Snapshot *s)
 {
+    ZonedBlockInfo info = {
+        .generation = t->newest,
+        .stable = t->stable,
+        .count = s->count,
+    };
     AioTaskPool *pool;
     uint32_t i;
     int ret;
 
+    for (i = 0; i < s->count; i++) {
+        zoned_block_encode(snapshot_block(s, i), s->numbers[i], &info);
+    }
     if (s->count == 1) {
-        return co_write_block(t, s->blocks[0], s->buf);
+        return co_write_block(t, s->numbers[0], s->buf);
     }
     pool = aio_task_pool_new(COMMIT_TASKS);
     for (i = 0; i < s->count && aio_task_pool_status(pool) == 0; i++) {
@@ -524,7 +643,7 @@ static int coroutine_fn co_write_blocks(ZonedTable *t, const Snapshot *s)
         *b = (BlockTask) {
             .task.func = co_block_task,
             .t = t,
-            .block = s->blocks[i],
+            .block = s->numbers[i],
             .buf = snapshot_block(s, i),
         };
         aio_task_pool_start_task(pool, &b->task);
@@ -535,34 +654,33 @@ static int coroutine_fn co_write_blocks(ZonedTable *t, const Snapshot *s)
     return ret;
 }
 
-static int coroutine_fn co_write_snapshot(ZonedTable *t, Snapshot *s)
+static int coroutine_fn co_write_record(ZonedTable *t, Snapshot *s)
 {
-    ZonedBlockInfo info = {
-        .generation = ++t->newest,
-        .stable = t->stable,
+    ZonedLogInfo info = {
+        .generation = t->newest,
+        .table = t->stable_table,
         .count = s->count,
     };
-    uint32_t i;
+
+    zoned_log_encode(s->buf, &info);
+    return bdrv_co_pwrite(t->bs->file, zoned_log_slot_offset(t->log_slot),
+                          ZONED_LOG_SIZE, s->buf, 0);
+}
+
+static int coroutine_fn co_write_snapshot(ZonedTable *t, Snapshot *s)
+{
     int ret;
 
-    if (info.generation >= ZONED_MAX_GENERATION) {
+    if (t->newest + 1 >= ZONED_MAX_GENERATION) {
         /* To a guest, most other errors would mean a mistake of its own */
-        t->newest--;
         return -EIO;
     }
-    for (i = 0; i < s->count; i++) {
-        zoned_block_encode(snapshot_block(s, i), s->blocks[i], &info);
+    t->newest++;
+    ret = s->log ? co_write_record(t, s) : co_write_blocks(t, s);
+    if (ret >= 0) {
+        ret = bdrv_co_flush(t->bs->file->bs);
     }
-    ret = co_write_blocks(t, s);
-    if (ret < 0) {
-        return ret;
-    }
-    ret = bdrv_co_flush(t->bs->file->bs);
-    if (ret < 0) {
-        return ret;
-    }
-    t->stable = info.generation;
-    return 0;
+    return MIN(ret, 0);
 }
 
 /* Call a function for each zone whose reset the commit of @s says */
@@ -575,9 +693,11 @@ co_foreach_reset(ZonedTable *t, const Snapshot *s,
     uint32_t i, zone;
 
     for (i = 0; i < s->count; i++) {
-        uint32_t first = s->blocks[i] * ZONED_BLOCK_ENTRIES;
-        uint32_t end = MIN(first + ZONED_BLOCK_ENTRIES, t->nr_zones);
+        uint32_t first = s->numbers[i], end = first + 1;
 
+        if (!s->log) {
+            end = block_zones(t, s->numbers[i], &first);
+        }
         for (zone = first; zone < end; zone++) {
             if (t->entries[zone] & RESET_COMMITTING) {
                 fn(t, zone, opaque);
@@ -626,14 +746,21 @@ static void coroutine_fn co_abandon_zone(ZonedTable *t, uint32_t zone,
     t->entries[zone] &= ~RESET_COMMITTING;
 }
 
-/* The table on disk is that of @s now */
+/* What is on disk is @s now */
 static void coroutine_fn co_finish_snapshot(ZonedTable *t, const Snapshot *s)
 {
     DiscardRange r = { 0, 0 };
     uint32_t i;
 
-    for (i = 0; i < s->count; i++) {
-        change_bit(s->blocks[i], t->copy);
+    t->stable = t->newest;
+    if (s->log) {
+        t->log_slot = !t->log_slot;
+        t->must_write_log = false;
+    } else {
+        t->stable_table = t->newest;
+        for (i = 0; i < s->count; i++) {
+            change_bit(s->numbers[i], t->copy);
+        }
     }
     /* Nothing is written to these zones meanwhile */
     co_foreach_reset(t, s, co_discard_zone, &r);
@@ -641,13 +768,18 @@ static void coroutine_fn co_finish_snapshot(ZonedTable *t, const Snapshot *s)
     co_foreach_reset(t, s, co_release_zone, NULL);
 }
 
-/* It may be, or not: the next commit writes all of its blocks once more */
+/*
+ * It may be, or not.  A commit of the table that comes next writes all of its
+ * blocks once more.
+ */
 static void coroutine_fn co_abandon_snapshot(ZonedTable *t, const Snapshot *s)
 {
     uint32_t i;
 
-    for (i = 0; i < s->count; i++) {
-        set_bit(s->blocks[i], t->dirty);
+    t->modified = true;
+    for (i = 0; i < s->count && !s->log; i++) {
+        /* The zones in it that have changed are not known any more */
+        zoned_table_rewrite(t, s->numbers[i]);
     }
     co_foreach_reset(t, s, co_abandon_zone, NULL);
 }
@@ -663,13 +795,15 @@ int coroutine_fn zoned_table_co_commit_locked(ZonedTable *t)
         return ret;
     }
     ret = bdrv_co_flush(t->bs->file->bs);
-    if (ret == 0 && s.count) {
+    if (ret == 0 && s.write) {
         ret = co_write_snapshot(t, &s);
     }
-    if (ret == 0) {
+    if (ret == 0 && s.write) {
         co_finish_snapshot(t, &s);
-    } else {
-        co_abandon_snapshot(t, &s);
+    } else if (ret < 0) {
+        if (s.write) {
+            co_abandon_snapshot(t, &s);
+        }
         ret = zoned_child_error(ret);
         t->unreported = ret;
     }
@@ -726,4 +860,15 @@ int coroutine_fn zoned_table_co_flush(ZonedTable *t)
     }
     t->unreported = 0;
     return ret < 0 ? ret : any_failed(t);
+}
+
+int coroutine_fn zoned_table_co_bury(ZonedTable *t)
+{
+    int ret = 0;
+
+    while (ret == 0 && (t->must_write_table || t->must_write_log)) {
+        ret = zoned_table_co_commit(t);
+    }
+    t->leftovers = ret < 0;
+    return ret;
 }

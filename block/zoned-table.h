@@ -16,7 +16,7 @@
 #include "qemu/coroutine.h"
 #include "qemu/queue.h"
 #include "block/block_int.h"
-#include "zoned-image.h"
+#include "zoned-log.h"
 
 /*
  * A write to one sequential zone that has begun and not ended, or one that
@@ -41,10 +41,20 @@ typedef struct ZonedTable {
     uint32_t nr_zones;
     uint32_t nr_blocks;
     uint64_t *entries;          /* for each zone, with two bits of our own */
-    unsigned long *dirty;       /* for each block: to be written */
+    unsigned long *changed;     /* for each zone: not so in the table on disk */
+    uint32_t nr_changed;
+    unsigned long *dirty;       /* for each block: has such zones, or others */
     unsigned long *copy;        /* for each block: the copy that counts */
     uint64_t newest;            /* the highest generation that was used */
     uint64_t stable;            /* that of the last commit that succeeded */
+    uint64_t stable_table;      /* likewise, that wrote the table */
+
+    bool modified;              /* there is something to commit */
+    bool must_write_table;      /* the log will not do for it */
+    bool must_write_log;        /* nor the table */
+    bool leftovers;             /* of commits that did not end, found at load */
+    unsigned int log_slot;      /* where the next record of the log goes */
+    uint32_t log_limit;         /* of entries; ZONED_LOG_ENTRIES but in tests */
 
     ZonedWriteList writes;      /* under way, oldest first */
     GHashTable *failed;         /* zone -> ZonedWriteList, not an empty one */
@@ -215,10 +225,27 @@ void coroutine_fn zoned_table_co_unlock(ZonedTable *t);
 /* A commit by who has locked them, with no writes under way */
 int coroutine_fn zoned_table_co_commit_locked(ZonedTable *t);
 
+/**
+ * zoned_table_co_bury:
+ * @t: as it was loaded, with nothing changed since
+ *
+ * Write over what commits that did not end have left: were it to count after
+ * another crash, it would not go with the changes that are about to come.
+ *
+ * Returns: 0 or -errno.
+ */
+int coroutine_fn zoned_table_co_bury(ZonedTable *t);
+
 /* Does the next commit have to write anything? */
 bool zoned_table_is_dirty(const ZonedTable *t);
 
-/* Write the block of @zone with the next commit */
+/* Write the entry of @zone with the next commit */
 void zoned_table_set_dirty(ZonedTable *t, uint32_t zone);
+
+/* Write the table, and not the log, with the next commit: @block at least */
+void zoned_table_rewrite(ZonedTable *t, uint32_t block);
+
+/* Write a damaged slot of the log anew, with the next commit if it may */
+void zoned_table_rewrite_log(ZonedTable *t);
 
 #endif /* BLOCK_ZONED_TABLE_H */

@@ -312,6 +312,10 @@ int coroutine_fn zoned_co_settle(BlockDriverState *bs)
         if (ret >= 0) {
             ret = bdrv_co_flush(bs->file->bs);
         }
+        /* Not before a damaged table is repaired */
+        if (ret == 0 && s->usable && s->table.leftovers) {
+            ret = zoned_table_co_bury(&s->table);
+        }
         s->settled = ret == 0;
     }
     qemu_co_mutex_unlock(&s->settle_lock);

@@ -79,6 +79,34 @@ static void check_table(const ZonedHeader *h, const uint8_t *pages)
     zone_model_free(m);
 }
 
+/* What a record says is of zones that there can be */
+static void check_log(const ZonedHeader *h, const uint8_t *pages)
+{
+    unsigned int slot, i;
+
+    for (slot = 0; slot < ZONED_LOG_SLOTS; slot++) {
+        const uint8_t *buf = pages + zoned_log_slot_offset(slot);
+        ZonedLogInfo info;
+
+        if (!zoned_log_decode(buf, &info)) {
+            continue;
+        }
+        if (info.count > ZONED_LOG_ENTRIES ||
+            (info.generation && info.table >= info.generation)) {
+            abort();
+        }
+        for (i = 0; i < info.count; i++) {
+            uint64_t zone, entry = zoned_log_get(buf, i, &zone);
+            int64_t wp;
+
+            if (zone <= UINT32_MAX && entry &&
+                zoned_entry_check(&h->g, zone, entry)) {
+                zoned_entry_to_zone(&h->g, zone, entry, &wp);
+            }
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static uint8_t pages[INPUT_BYTES];
@@ -100,5 +128,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     check_header(&h, file_length);
     check_table(&h, pages);
+    check_log(&h, pages);
     return 0;
 }

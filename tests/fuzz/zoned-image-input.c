@@ -15,6 +15,7 @@
 #define MEND_HEADER_0   0x01
 #define MEND_HEADER_1   0x02
 #define MEND_TABLE      0x04
+#define WITH_LOG        0x08
 #define IMAGE_SHIFT     4
 
 /* The longest change */
@@ -113,6 +114,41 @@ static void fill_block(const ZonedHeader *h, uint8_t *pages, uint32_t block)
                        &info);
 }
 
+/* Zones of several blocks, where there are as many, on top of fill_block() */
+static void fill_log(const ZonedHeader *h, uint8_t *pages)
+{
+    ZonedLogInfo info = { .generation = 3, .table = 2 };
+    uint8_t *buf = pages + ZONED_LOG_OFFSET;
+    uint32_t nr_zones = zoned_geometry_nr_zones(&h->g);
+    uint32_t zone;
+
+    for (zone = 4; zone < nr_zones; zone += 300) {
+        zoned_log_set(buf, info.count++, zone,
+                      zoned_entry(ZONED_ENTRY_BY_EXTENT,
+                                  h->g.write_granularity));
+    }
+    zoned_log_encode(buf, &info);
+    /* The table of generation 1 goes with this one */
+    info = (ZonedLogInfo) { .generation = 4, .table = 1 };
+    if (nr_zones % 2) {
+        zoned_log_encode(buf + ZONED_LOG_SIZE, &info);
+    }
+}
+
+/* What the input calls page @i: the log comes last */
+static unsigned int input_page(unsigned int i)
+{
+    unsigned int log = ZONED_LOG_OFFSET / INPUT_PAGE;
+
+    i %= INPUT_PAGES;
+    if (i < ZONED_HEADER_COPIES) {
+        return i;
+    }
+    return i < INPUT_PAGES - ZONED_LOG_SLOTS ? i + ZONED_LOG_SLOTS
+                                             : log + i + ZONED_LOG_SLOTS -
+                                               INPUT_PAGES;
+}
+
 /* As the format defines the checksum: that of the page with 0 in its place */
 static void mend(uint8_t *page, size_t crc_offset)
 {
@@ -141,9 +177,12 @@ int64_t zoned_image_input(const uint8_t *data, size_t size, uint8_t *pages)
     for (i = 0; i < MIN(zoned_header_nr_blocks(&h), 2); i++) {
         fill_block(&h, pages, i);
     }
+    if (flags & WITH_LOG) {
+        fill_log(&h, pages);
+    }
 
     while (in.left) {
-        unsigned int page = take(&in, 1) % INPUT_PAGES;
+        unsigned int page = input_page(take(&in, 1));
         unsigned int offset = take(&in, 2) % INPUT_PAGE;
         unsigned int n = take(&in, 1) % (MAX_CHANGE + 1);
 

@@ -9,11 +9,14 @@
 #ifndef TESTS_FUZZ_ZONED_IMAGE_INPUT_H
 #define TESTS_FUZZ_ZONED_IMAGE_INPUT_H
 
-#include "../../block/zoned-image.h"
+#include "../../block/zoned-log.h"
 
-/* The header's copies, and the first blocks of the table with their copies */
+/*
+ * The header's copies, the slots of the log, and the first blocks of the table
+ * with their copies
+ */
 #define INPUT_PAGE 4096
-#define INPUT_PAGES 12
+#define INPUT_PAGES 14
 #define INPUT_BYTES (INPUT_PAGES * INPUT_PAGE)
 
 /* The image's length at most: what a target may set aside for it */
@@ -22,8 +25,9 @@
 /**
  * zoned_image_input:
  * @data: the input: which image to begin with, which checksums are mended,
- *        the length of the file, and then changes of some bytes each.  An
- *        empty input is an intact image.
+ *        the length of the file, and then changes of some bytes each: the
+ *        page, with the log behind the table, the offset in it, the number of
+ *        bytes, and these.  An empty input is an intact image.
  * @size: of the input
  * @pages: filled with the image's first INPUT_BYTES bytes
  *

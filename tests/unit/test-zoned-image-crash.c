@@ -25,7 +25,7 @@
 /* If these have few requests, more of them */
 #define MAX_LIVES 12
 
-/* Cut points that each kind of image has to reach; there are ten kinds */
+/* Cut points that each kind of image has to reach; there are twelve kinds */
 #define MIN_CUTS 1000
 
 static const LifeConfig configs[] = {
@@ -72,7 +72,19 @@ static const LifeConfig configs[] = {
             .write_granularity = 512,
         },
     }, {
-        /* The table takes several blocks */
+        /* The table takes several blocks: most commits are in the log */
+        .name = "log",
+        .g = {
+            .model = BLK_Z_HM,
+            .length = 2100 * 8 * KiB,
+            .zone_size = 8 * KiB,
+            .zone_capacity = 7 * KiB,
+            .conventional_zones = 1,
+            .write_granularity = 512,
+        },
+        .hot_zones = 20,
+    }, {
+        /* Likewise, and the log is full again and again */
         .name = "many-zones",
         .g = {
             .model = BLK_Z_HM,
@@ -84,6 +96,7 @@ static const LifeConfig configs[] = {
             .write_granularity = 512,
         },
         .hot_zones = 14,
+        .log_limit = 5,
     },
 };
 

@@ -49,14 +49,15 @@ static size_t make_up(uint64_t *x, uint8_t *input)
     size_t n = 0;
     unsigned int changes = 1 + draw(x, 6);
 
-    input[n++] = draw(x, 8) ? draw(x, 4) << 4 | 7 : draw(x, 256);
+    input[n++] = draw(x, 8) ? draw(x, 4) << 4 | draw(x, 2) << 3 | 7
+                            : draw(x, 256);
     input[n++] = draw(x, 4) ? 0 : draw(x, 256);
     input[n++] = input[1] ? draw(x, 256) : 0;
     while (changes--) {
         uint32_t offset = any_offset(x);
         unsigned int bytes = 1 + draw(x, 8);
 
-        input[n++] = draw(x, 12);
+        input[n++] = draw(x, 14);
         input[n++] = offset >> 8;
         input[n++] = offset;
         input[n++] = bytes;
@@ -86,8 +87,8 @@ static void test_intact(void)
 {
     uint8_t image;
 
-    for (image = 0; image < 4; image++) {
-        uint8_t input = image << 4;
+    for (image = 0; image < 8; image++) {
+        uint8_t input = image << 3;
 
         zoned_image_exercise(&input, sizeof(input));
     }

@@ -9,7 +9,7 @@
 #include "qemu/bswap.h"
 #include "qemu/crc32c.h"
 #include "qemu/units.h"
-#include "../../block/zoned-image.h"
+#include "../../block/zoned-log.h"
 
 static ZonedHeader example(void)
 {
@@ -93,7 +93,7 @@ static void test_header_bytes(void)
     g_assert_cmpuint(ldq_le_p(buf + 80), ==, 1 * MiB);
     g_assert_cmpuint(ldl_le_p(buf + 88), ==, 1);
     g_assert_cmpuint(ldl_le_p(buf + 92), ==, 0);
-    g_assert_cmpuint(ldq_le_p(buf + 96), ==, 8192);
+    g_assert_cmpuint(ldq_le_p(buf + 96), ==, 16384);
     g_assert_cmpuint(ldq_le_p(buf + 104), ==, 130);
     g_assert_cmpuint(ldq_le_p(buf + 112), ==, 2 * MiB);
     crc = ldl_le_p(buf + 4092);
@@ -192,8 +192,8 @@ static void test_header_refused(void)
     expect_refused(&h, 96, 8, 4096, -EINVAL, "misplaced");
     expect_refused(&h, 96, 8, 8193, -EINVAL, "misplaced");
     expect_refused(&h, 96, 8, 4 * MiB, -EINVAL, "misplaced");
-    expect_refused(&h, 104, 8, 0, -EINVAL, "must have from 1 to 255 blocks");
-    expect_refused(&h, 104, 8, 256, -EINVAL, "must have from 1 to 255 blocks");
+    expect_refused(&h, 104, 8, 0, -EINVAL, "must have from 1 to 254 blocks");
+    expect_refused(&h, 104, 8, 255, -EINVAL, "must have from 1 to 254 blocks");
     expect_refused(&h, 104, 8, UINT64_MAX, -EINVAL, "zone table must have");
     expect_refused(&h, 112, 8, 1 * MiB + 4096, -EINVAL, "misplaced");
     expect_refused(&h, 112, 8, 4 * GiB, -EINVAL, "cut off");
@@ -208,8 +208,8 @@ static void test_layout(void)
     g_assert_cmpint(h.table_blocks * ZONED_BLOCK_ENTRIES, >=, 65536);
     g_assert_cmpint(zoned_header_file_length(&h), ==,
                     2 * MiB + 1 * GiB + 4 * MiB);
-    g_assert_cmpint(zoned_header_block_offset(&h, 0, 0), ==, 8192);
-    g_assert_cmpint(zoned_header_block_offset(&h, 1, 1), ==, 8192 + 3 * 4096);
+    g_assert_cmpint(zoned_header_block_offset(&h, 0, 0), ==, 16384);
+    g_assert_cmpint(zoned_header_block_offset(&h, 1, 1), ==, 16384 + 3 * 4096);
 
     h.g.zone_size = h.g.zone_capacity = 1 * MiB;
     h.g.length = 1000 * 1000 * MiB;
@@ -280,6 +280,58 @@ static void test_block(void)
     g_assert_true(zoned_block_decode(buf, 9, &out));
 }
 
+static void test_log(void)
+{
+    uint8_t buf[ZONED_LOG_SIZE] = { 0 };
+    ZonedLogInfo info = { .generation = 5, .table = 3, .count = 254 }, out;
+    uint64_t zone;
+    int i;
+
+    g_assert_true(zoned_log_decode(buf, &out));
+    g_assert_cmpuint(out.generation, ==, 0);
+    buf[4000] = 1;
+    g_assert_false(zoned_log_decode(buf, &out));
+    buf[4000] = 0;
+
+    for (i = 0; i < ZONED_LOG_ENTRIES; i++) {
+        zoned_log_set(buf, i, 2 * i, i + 1);
+    }
+    zoned_log_encode(buf, &info);
+    g_assert_cmpuint(ldl_le_p(buf + 4), ==, 254);
+    g_assert_cmpmem(buf + 8, 8, "QZONELOG", 8);
+    g_assert_cmpuint(ldq_le_p(buf + 16), ==, 5);
+    g_assert_cmpuint(ldq_le_p(buf + 24), ==, 3);
+    g_assert_cmpuint(ldq_le_p(buf + 32), ==, 0);
+    g_assert_cmpuint(ldq_le_p(buf + 40), ==, 1);
+    g_assert_cmpuint(ldq_le_p(buf + 4080), ==, 506);
+    g_assert_cmpuint(ldq_le_p(buf + 4088), ==, 254);
+    g_assert_true(zoned_log_decode(buf, &out));
+    g_assert_cmpmem(&out, sizeof(out), &info, sizeof(info));
+    for (i = 0; i < ZONED_LOG_ENTRIES; i++) {
+        g_assert_cmpuint(zoned_log_get(buf, i, &zone), ==, i + 1);
+        g_assert_cmpuint(zone, ==, 2 * i);
+    }
+    for (i = 0; i < ZONED_LOG_SIZE; i++) {
+        buf[i] ^= 0x80;
+        g_assert_false(zoned_log_decode(buf, &out));
+        buf[i] ^= 0x80;
+    }
+
+    /* Intact, and wrong */
+    info = (ZonedLogInfo) { .generation = 5, .table = 5 };
+    zoned_log_encode(buf, &info);
+    g_assert_false(zoned_log_decode(buf, &out));
+    info = (ZonedLogInfo) { .generation = 5, .count = 255 };
+    zoned_log_encode(buf, &info);
+    g_assert_false(zoned_log_decode(buf, &out));
+    info = (ZonedLogInfo) { .generation = ZONED_MAX_GENERATION };
+    zoned_log_encode(buf, &info);
+    g_assert_false(zoned_log_decode(buf, &out));
+    info.generation--;
+    zoned_log_encode(buf, &info);
+    g_assert_true(zoned_log_decode(buf, &out));
+}
+
 static void test_block_newer(void)
 {
     g_autofree uint8_t *bufs = g_malloc0(2 * ZONED_BLOCK_SIZE);
@@ -348,6 +400,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zoned-image/header/refused", test_header_refused);
     g_test_add_func("/zoned-image/layout", test_layout);
     g_test_add_func("/zoned-image/block", test_block);
+    g_test_add_func("/zoned-image/log", test_log);
     g_test_add_func("/zoned-image/block/newer", test_block_newer);
     g_test_add_func("/zoned-image/entry", test_entry);
     return g_test_run();

@@ -14,6 +14,7 @@
 #include "block/block.h"
 #include "block/zoned-io.h"
 #include "zoned-image-life.h"
+#include "../../block/zoned-driver.h"
 
 /* Writes are of up to so many blocks */
 #define MAX_BLOCKS 12
@@ -709,6 +710,11 @@ Life *life_new(const LifeConfig *c, uint64_t *random, uint64_t *next_id,
     life->blk = life_open_image("life", true, &err);
     if (!life->blk) {
         fail(life, "open: %s", error_get_pretty(err));
+    }
+    if (c->log_limit) {
+        BDRVZonedState *s = blk_bs(life->blk)->opaque;
+
+        s->table.log_limit = c->log_limit;
     }
     life->base_zones = g_new0(BlockZoneDescriptor, life->nr_zones);
     life->base_data = g_malloc0(c->g.length);

@@ -16,6 +16,7 @@ typedef struct LifeConfig {
     const char *name;
     ZoneGeometry g;
     uint32_t hot_zones;         /* that are used, spread over all; 0: all */
+    uint32_t log_limit;         /* zones in the log; 0: as many as can be */
     unsigned int requests;      /* of a guest, in a life */
     unsigned int depth;         /* how many of them at a time */
     bool errors;                /* some requests to the child fail */
