@@ -109,21 +109,15 @@ static const ZoneGeometryNames null_disk_names = {
     .extension_size = OPT_EXTENSION_SIZE,
 };
 
-/* What does not fit is too large for any of the options: let the check say so */
-static int64_t clamped(uint64_t value)
-{
-    return MIN(value, INT64_MAX);
-}
-
 static int64_t null_disk_opt_size(QemuOpts *opts, const char *name,
                                   int64_t defval)
 {
-    return clamped(qemu_opt_get_size(opts, name, defval));
+    return zone_geometry_clamp(qemu_opt_get_size(opts, name, defval));
 }
 
 static int64_t null_disk_opt_number(QemuOpts *opts, const char *name)
 {
-    return clamped(qemu_opt_get_number(opts, name, 0));
+    return zone_geometry_clamp(qemu_opt_get_number(opts, name, 0));
 }
 
 static bool null_disk_parse_geometry(QemuOpts *opts, ZoneGeometry *g,

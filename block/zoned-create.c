@@ -91,12 +91,6 @@ QemuOptsList zoned_create_opts = {
     },
 };
 
-/* What does not fit is too large for any option: let the check say so */
-static int64_t clamped(uint64_t value)
-{
-    return MIN(value, INT64_MAX);
-}
-
 static int64_t default_zone_size(int64_t length, int64_t block_size)
 {
     int64_t size = DEFAULT_ZONE_SIZE;
@@ -116,7 +110,7 @@ static bool header_from_options(const BlockdevCreateOptionsZoned *opts,
 {
     ZoneGeometry *g = &h->g;
     int64_t block_size = opts->has_logical_block_size
-        ? clamped(opts->logical_block_size) : BDRV_SECTOR_SIZE;
+        ? zone_geometry_clamp(opts->logical_block_size) : BDRV_SECTOR_SIZE;
 
     if (block_size != 512 && block_size != 4096) {
         error_setg(errp, "%s must be 512 or 4096, not %" PRId64,
@@ -128,22 +122,22 @@ static bool header_from_options(const BlockdevCreateOptionsZoned *opts,
         .model = opts->has_zone_model &&
                  opts->zone_model == BLOCKDEV_ZONE_MODEL_HOST_AWARE
             ? BLK_Z_HA : BLK_Z_HM,
-        .length = clamped(opts->size),
+        .length = zone_geometry_clamp(opts->size),
         .conventional_zones = opts->conventional_zones,
         .max_open_zones = opts->max_open_zones,
         .max_active_zones = opts->max_active_zones,
         .write_granularity = block_size,
     };
-    g->zone_size = opts->has_zone_size ? clamped(opts->zone_size)
-                                       : default_zone_size(g->length,
-                                                           block_size);
-    g->zone_capacity = opts->has_zone_capacity ? clamped(opts->zone_capacity)
-                                               : g->zone_size;
+    g->zone_size = opts->has_zone_size
+        ? zone_geometry_clamp(opts->zone_size)
+        : default_zone_size(g->length, block_size);
+    g->zone_capacity = opts->has_zone_capacity
+        ? zone_geometry_clamp(opts->zone_capacity) : g->zone_size;
     if (!zone_geometry_check(g, &zoned_image_names, errp)) {
         return false;
     }
     h->max_append_bytes = opts->has_max_append_size
-        ? clamped(opts->max_append_size) : zoned_max_append_limit(g);
+        ? zone_geometry_clamp(opts->max_append_size) : zoned_max_append_limit(g);
     return zoned_max_append_check(g, h->max_append_bytes, errp) &&
            zoned_header_layout(h, errp);
 }

@@ -248,10 +248,9 @@ int zoned_header_pick(const uint8_t *bufs, unsigned int *valid)
     return best;
 }
 
-/* What does not fit is out of any range: let the checks say so */
 static int64_t get_size(const uint8_t *p)
 {
-    return MIN(ldq_le_p(p), INT64_MAX);
+    return zone_geometry_clamp(ldq_le_p(p));
 }
 
 static bool header_check_layout(const ZonedHeader *h, int64_t file_length,

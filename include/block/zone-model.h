@@ -48,6 +48,15 @@ typedef struct ZoneGeometryNames {
     const char *extension_size;
 } ZoneGeometryNames;
 
+/*
+ * A member of ZoneGeometry from an option or a file.  What does not fit is out
+ * of any range: zone_geometry_check() says so.
+ */
+static inline int64_t zone_geometry_clamp(uint64_t value)
+{
+    return MIN(value, INT64_MAX);
+}
+
 /**
  * zone_geometry_check:
  * @g: the geometry wanted

@@ -43,6 +43,19 @@ void crash_op_free(CrashOp *op)
     g_free(op);
 }
 
+static void crash_disk_keep(void *opaque, CrashOp *op)
+{
+    if (op->ended) {
+        g_ptr_array_add(opaque, op);
+    }
+}
+
+void crash_disk_record(CrashDisk *d, GPtrArray *ops)
+{
+    d->event = ops ? crash_disk_keep : NULL;
+    d->opaque = ops;
+}
+
 void crash_disk_mark(CrashDisk *d)
 {
     g_assert(!d->undo);

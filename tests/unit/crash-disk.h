@@ -79,6 +79,9 @@ void crash_disk_complete(CrashDisk *d, unsigned int i, int ret, int64_t bytes);
 /* Do a request on one sector, counted from the request's start */
 void crash_disk_apply(CrashDisk *d, const CrashOp *op, int64_t sector);
 
+/* Put requests into @ops when they have ended; with NULL, not any more */
+void crash_disk_record(CrashDisk *d, GPtrArray *ops);
+
 /* Remember what the disk holds, and bring it back */
 void crash_disk_mark(CrashDisk *d);
 void crash_disk_rewind(CrashDisk *d);

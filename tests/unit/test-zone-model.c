@@ -12,6 +12,7 @@
 #include "qemu/units.h"
 #include "block/zone-model.h"
 #include "zone-model-driver.h"
+#include "zoned-random.h"
 
 #define RANDOM_OPS 10000000
 #define OPS_A_DISK 1000
@@ -1819,30 +1820,17 @@ static void test_geometry_bounded(void)
  * Random operations
  */
 
-/* xorshift64: the same numbers everywhere for a seed */
 static uint32_t draw(void *opaque, uint32_t n)
 {
-    uint64_t *x = opaque;
-
-    *x ^= *x << 13;
-    *x ^= *x >> 7;
-    *x ^= *x << 17;
-    return (*x >> 32) % n;
-}
-
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *value = g_getenv(name);
-
-    return value ? g_ascii_strtoull(value, NULL, 0) : otherwise;
+    return zoned_draw(opaque, n);
 }
 
 static void test_random(void)
 {
-    uint64_t seed = number_from_env("ZONE_MODEL_SEED",
+    uint64_t seed = zoned_number_from_env("ZONE_MODEL_SEED",
                                     (uint64_t)g_random_int() << 32 |
                                     g_random_int());
-    uint64_t ops = number_from_env("ZONE_MODEL_OPS", RANDOM_OPS);
+    uint64_t ops = zoned_number_from_env("ZONE_MODEL_OPS", RANDOM_OPS);
     uint64_t x = seed ?: 1;
 
     g_test_message("ZONE_MODEL_SEED=%" PRIu64, seed);

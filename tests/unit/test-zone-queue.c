@@ -11,6 +11,7 @@
 #include "qemu/units.h"
 #include "block/zone-queue.h"
 #include "zone-queue-driver.h"
+#include "zoned-random.h"
 
 #define RANDOM_EVENTS 2000000
 #define EVENTS_A_DISK 2000
@@ -1387,30 +1388,17 @@ static void test_many_zones(void)
  * Random events
  */
 
-/* xorshift64: the same numbers everywhere for a seed */
 static uint32_t draw(void *opaque, uint32_t n)
 {
-    uint64_t *x = opaque;
-
-    *x ^= *x << 13;
-    *x ^= *x >> 7;
-    *x ^= *x << 17;
-    return (*x >> 32) % n;
-}
-
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *value = g_getenv(name);
-
-    return value ? g_ascii_strtoull(value, NULL, 0) : otherwise;
+    return zoned_draw(opaque, n);
 }
 
 static void test_random(void)
 {
-    uint64_t seed = number_from_env("ZONE_QUEUE_SEED",
+    uint64_t seed = zoned_number_from_env("ZONE_QUEUE_SEED",
                                     (uint64_t)g_random_int() << 32 |
                                     g_random_int());
-    uint64_t events = number_from_env("ZONE_QUEUE_EVENTS", RANDOM_EVENTS);
+    uint64_t events = zoned_number_from_env("ZONE_QUEUE_EVENTS", RANDOM_EVENTS);
     uint64_t x = seed ?: 1;
 
     g_test_message("ZONE_QUEUE_SEED=%" PRIu64, seed);

@@ -20,6 +20,7 @@
 #include "block/block.h"
 #include "block/zoned-io.h"
 #include "zoned-image-life.h"
+#include "zoned-random.h"
 
 #define LIVES 3
 /* If these have few requests, more of them */
@@ -240,7 +241,7 @@ static void check_image(Replay *r)
     uint32_t i;
 
     /* A reader must not need to repair anything, nor to write */
-    blk = life_open_image("replay", life_draw(r->random, 2), &err);
+    blk = life_open_image("replay", zoned_draw(r->random, 2), &err);
     if (!blk) {
         fail(r, "open: %s", error_get_pretty(err));
     }
@@ -279,12 +280,12 @@ static void add_some(Replay *r, const GPtrArray *ops, uint32_t keep,
 
     for (i = 0; i < ops->len; i++) {
         const CrashOp *op = g_ptr_array_index(ops, i);
-        bool torn = life_draw(r->random, 3) == 0;
-        bool kept = life_draw(r->random, of) < keep;
+        bool torn = zoned_draw(r->random, 3) == 0;
+        bool kept = zoned_draw(r->random, of) < keep;
 
         for (s = 0; s < op->bytes / CRASH_SECTOR; s++) {
             if (torn) {
-                kept = life_draw(r->random, of) < keep;
+                kept = zoned_draw(r->random, of) < keep;
             }
             if (kept) {
                 apply_sector(r, op, s, false);
@@ -310,7 +311,7 @@ static void check_prefix(Replay *r, bool with_in_flight)
 static uint8_t *check_subset(Replay *r, bool wanted)
 {
     static const uint32_t keep[] = { 1, 4, 8, 12, 15 };
-    uint32_t k = keep[life_draw(r->random, ARRAY_SIZE(keep))];
+    uint32_t k = keep[zoned_draw(r->random, ARRAY_SIZE(keep))];
     uint8_t *image;
 
     r->how = "a random part";
@@ -366,7 +367,7 @@ static uint8_t *replay(const LifeConfig *c, Life *life, uint64_t *random,
                        Totals *totals)
 {
     Replay r = { .c = c, .life = life, .random = random, .totals = totals };
-    size_t chosen = life->log->len / 2 + life_draw(random, life->log->len / 2);
+    size_t chosen = life->log->len / 2 + zoned_draw(random, life->log->len / 2);
     uint8_t *next = NULL;
 
     replay_init(&r);
@@ -390,17 +391,10 @@ static uint8_t *replay(const LifeConfig *c, Life *life, uint64_t *random,
     return next;
 }
 
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-
-    return value ? g_ascii_strtoull(value, NULL, 0) : otherwise;
-}
-
 static void test_crash(const void *opaque)
 {
     const LifeConfig *c = opaque;
-    uint64_t lives = number_from_env("ZONED_IMAGE_LIVES", LIVES);
+    uint64_t lives = zoned_number_from_env("ZONED_IMAGE_LIVES", LIVES);
     uint64_t random = seed ^ g_str_hash(c->name) ^ c->errors;
     uint64_t next_id = 1, i;
     Totals totals = {};
@@ -446,7 +440,7 @@ int main(int argc, char **argv)
     bdrv_init();
     qemu_init_main_loop(&error_abort);
     g_test_init(&argc, &argv, NULL);
-    seed = number_from_env("ZONED_IMAGE_SEED", 1);
+    seed = zoned_number_from_env("ZONED_IMAGE_SEED", 1);
 
     for (i = 0; i < ARRAY_SIZE(configs); i++) {
         add_tests(&configs[i], false);

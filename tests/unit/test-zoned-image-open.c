@@ -10,6 +10,7 @@
 
 #include "qemu/osdep.h"
 #include "../fuzz/zoned-image-exercise.h"
+#include "zoned-random.h"
 
 #define RUNS 4000
 #define INPUT_SIZE 256
@@ -21,48 +22,33 @@ static const struct {
 #include "../fuzz/zoned-image-fuzz.h.inc"
 };
 
-static uint64_t number_from_env(const char *name, uint64_t otherwise)
-{
-    const char *value = getenv(name);
-
-    return value ? g_ascii_strtoull(value, NULL, 0) : otherwise;
-}
-
-/* xorshift64: the same numbers everywhere for a seed */
-static uint32_t draw(uint64_t *x, uint32_t n)
-{
-    *x ^= *x << 13;
-    *x ^= *x >> 7;
-    *x ^= *x << 17;
-    return (*x >> 32) % n;
-}
-
 /* Where the header and table blocks have their fields, more or less */
 static uint32_t any_offset(uint64_t *x)
 {
-    return draw(x, 4) ? draw(x, 18) * 8 : draw(x, 4096);
+    return zoned_draw(x, 4) ? zoned_draw(x, 18) * 8 : zoned_draw(x, 4096);
 }
 
 /* As zoned_image_input() takes it */
 static size_t make_up(uint64_t *x, uint8_t *input)
 {
     size_t n = 0;
-    unsigned int changes = 1 + draw(x, 6);
+    unsigned int changes = 1 + zoned_draw(x, 6);
 
-    input[n++] = draw(x, 8) ? draw(x, 4) << 4 | draw(x, 2) << 3 | 7
-                            : draw(x, 256);
-    input[n++] = draw(x, 4) ? 0 : draw(x, 256);
-    input[n++] = input[1] ? draw(x, 256) : 0;
+    input[n++] = zoned_draw(x, 8) ? zoned_draw(x, 8) << 3 | 7
+                                  : zoned_draw(x, 256);
+    input[n++] = zoned_draw(x, 4) ? 0 : zoned_draw(x, 256);
+    input[n++] = input[1] ? zoned_draw(x, 256) : 0;
     while (changes--) {
         uint32_t offset = any_offset(x);
-        unsigned int bytes = 1 + draw(x, 8);
+        unsigned int bytes = 1 + zoned_draw(x, 8);
 
-        input[n++] = draw(x, 14);
+        input[n++] = zoned_draw(x, 14);
         input[n++] = offset >> 8;
         input[n++] = offset;
         input[n++] = bytes;
         while (bytes--) {
-            input[n++] = draw(x, 3) ? draw(x, 4) * 0x55 : draw(x, 256);
+            input[n++] = zoned_draw(x, 3) ? zoned_draw(x, 4) * 0x55
+                                          : zoned_draw(x, 256);
         }
     }
     return n;
@@ -70,10 +56,10 @@ static size_t make_up(uint64_t *x, uint8_t *input)
 
 static void test_random(void)
 {
-    uint64_t seed = number_from_env("ZONED_IMAGE_SEED",
-                                    (uint64_t)g_random_int() << 32 |
-                                    g_random_int());
-    uint64_t runs = number_from_env("ZONED_IMAGE_RUNS", RUNS);
+    uint64_t seed = zoned_number_from_env("ZONED_IMAGE_SEED",
+                                          (uint64_t)g_random_int() << 32 |
+                                          g_random_int());
+    uint64_t runs = zoned_number_from_env("ZONED_IMAGE_RUNS", RUNS);
     uint64_t x = seed ?: 1;
     uint8_t input[INPUT_SIZE];
 

@@ -14,6 +14,7 @@
 #include "block/block.h"
 #include "block/zoned-io.h"
 #include "zoned-image-life.h"
+#include "zoned-random.h"
 #include "../../block/zoned-driver.h"
 
 /* Writes are of up to so many blocks */
@@ -36,18 +37,9 @@ typedef struct Request {
     uint8_t *buf;
 } Request;
 
-/* xorshift64: the same numbers everywhere for a seed */
-uint32_t life_draw(uint64_t *random, uint32_t n)
-{
-    *random ^= *random << 13;
-    *random ^= *random >> 7;
-    *random ^= *random << 17;
-    return (*random >> 32) % n;
-}
-
 static uint32_t draw(Life *life, uint32_t n)
 {
-    return life_draw(life->random, n);
+    return zoned_draw(life->random, n);
 }
 
 static bool one_in(Life *life, uint32_t n)

@@ -51,8 +51,6 @@ typedef struct Life {
     int last_ret;                       /* of the request that ended last */
 } Life;
 
-uint32_t life_draw(uint64_t *random, uint32_t n);
-
 /* Make a new image on a child node */
 void life_create_image(const LifeConfig *c, BlockDriverState *node);
 
