@@ -45,9 +45,52 @@ bool bdrv_zoned_check_limits(BlockDriverState *bs, Error **errp)
     return true;
 }
 
+/* The zoned image that has @bs below it, with filters or raw nodes between */
+static BlockDriverState *image_above(BlockDriverState *bs)
+{
+    BlockDriverState *image = NULL;
+    BdrvChild *c;
+
+    if (!bs->drv->is_filter && !bs->drv->supports_zoned_children) {
+        return NULL;
+    }
+    QLIST_FOREACH(c, &bs->parents, next_parent) {
+        BlockDriverState *parent = c->klass->parent_is_bds ? c->opaque : NULL;
+
+        if (parent && parent->drv && !image) {
+            image = parent->drv->is_format &&
+                    parent->drv->bdrv_co_zone_report &&
+                    !parent->drv->supports_zoned_children
+                ? parent : image_above(parent);
+        }
+    }
+    return image;
+}
+
+/* What is in memory of a zoned image goes with the file that it is in */
+static bool check_image_stays(BlockDriverState *bs,
+                              BlockDriverState *new_child, Error **errp)
+{
+    BlockDriverState *old_child = bdrv_primary_bs(bs);
+    BlockDriverState *image = image_above(bs);
+
+    if (!image || !old_child || !new_child ||
+        bdrv_skip_filters(old_child) == bdrv_skip_filters(new_child)) {
+        return true;
+    }
+    error_setg(errp, "Node '%s' is below the zoned image of node '%s' and "
+               "cannot be put on node '%s': open the image there with a node "
+               "of its own", bdrv_get_node_name(bs), bdrv_get_node_name(image),
+               bdrv_get_node_name(new_child));
+    return false;
+}
+
 bool bdrv_zoned_check_reopen(BlockDriverState *bs, BlockDriverState *new_child,
                              Error **errp)
 {
+    if (!check_image_stays(bs, new_child, errp)) {
+        return false;
+    }
     if (!bs->drv->supports_zoned_children || !new_child ||
         QLIST_EMPTY(&bs->parents) ||
         (bs->bl.zones.model == new_child->bl.zones.model &&

@@ -41,7 +41,7 @@ bool bdrv_zoned_check_children(BlockDriverState *bs, Error **errp);
  *
  * Refuse to turn a node that is in use into a zoned one, or from a zoned one
  * into something else: its users were told what it is when they began to use
- * it.
+ * it.  Refuse also to take a filter below a zoned image to another file.
  *
  * Returns: whether the reopen may go on.
  */
