@@ -789,6 +789,7 @@ int coroutine_fn zoned_table_co_commit_locked(ZonedTable *t)
     Snapshot s;
     int ret;
 
+    t->commit_hole = any_failed(t);
     ret = snapshot_take(t, &s);
     open_gate(t);
     if (ret < 0) {
@@ -859,6 +860,10 @@ int coroutine_fn zoned_table_co_flush(ZonedTable *t)
         ret = t->unreported;
     }
     t->unreported = 0;
+    if (ret == 0) {
+        /* A reset since then may have done away with it, and is not on disk */
+        ret = t->commit_hole;
+    }
     return ret < 0 ? ret : any_failed(t);
 }
 

@@ -65,6 +65,7 @@ typedef struct ZonedTable {
     uint64_t commits_begun;
     uint64_t commits_ended;
     int commit_ret;             /* of the last one that ended */
+    int commit_hole;            /* -errno of a failed write that it ends at */
     int unreported;             /* -errno of one that no flush has told */
     CoQueue committed;          /* who waits for a commit to end */
     bool gate;                  /* new writes wait for a snapshot */
