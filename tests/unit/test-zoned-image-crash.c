@@ -83,7 +83,8 @@ static const LifeConfig configs[] = {
             .conventional_zones = 1,
             .write_granularity = 512,
         },
-        .hot_zones = 20,
+        /* The record has to take more than one sector: it could not be torn */
+        .hot_zones = 56,
     }, {
         /* Likewise, and the log is full again and again */
         .name = "many-zones",
