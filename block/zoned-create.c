@@ -137,7 +137,8 @@ static bool header_from_options(const BlockdevCreateOptionsZoned *opts,
         return false;
     }
     h->max_append_bytes = opts->has_max_append_size
-        ? zone_geometry_clamp(opts->max_append_size) : zoned_max_append_limit(g);
+        ? zone_geometry_clamp(opts->max_append_size)
+        : zoned_max_append_limit(g);
     return zoned_max_append_check(g, h->max_append_bytes, errp) &&
            zoned_header_layout(h, errp);
 }
