@@ -3,7 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * Each zone is written from its start on, once, and then left behind.  A hole
+ * Each zone is written from its start on, once, and then left behind.  Where
+ * both disks have descriptor extensions of one size, they are copied.  A hole
  * costs nothing if the zone reads as zeroes above its write pointer and no
  * data follows in the zone; else zeroes are written.
  */
@@ -25,6 +26,8 @@ struct ZoneCopy {
     BlockZoneDescriptor zone;   /* as it was when entered; length 0: none */
     int64_t end;                /* in the zone: where the copy has come to */
     uint8_t *unit;              /* what @end lies in, up to @end */
+    uint8_t *extension;         /* on its way; NULL if none is copied */
+    bool extended;              /* the zone has got one */
 
     /* Starts of zones that are partly written; kept if zones can run out */
     GArray *partial;
@@ -129,6 +132,36 @@ static int copy_emit(ZoneCopy *c, int64_t offset, int64_t bytes,
     default:
         return ret;
     }
+}
+
+/* Give the zone, which is empty, the descriptor extension of the source's */
+static int copy_extension(ZoneCopy *c)
+{
+    BlockZoneDescriptor src;
+    int ret;
+
+    c->extended = false;
+    if (!c->extension || c->zone.start >= blk_getlength(c->source)) {
+        return 0;
+    }
+    ret = copy_report(c, c->source, c->zone.start, &src);
+    if (ret < 0 || !src.has_extension) {
+        return ret;
+    }
+    ret = blk_zone_get_extension(c->source, src.start, c->extension);
+    if (ret == 0) {
+        do {
+            ret = blk_zone_set_extension(c->target, c->zone.start,
+                                         c->extension);
+        } while (ret == -EOVERFLOW && copy_finish_a_zone(c) == 0);
+    }
+    if (ret < 0) {
+        return copy_fail(c, ret, "cannot copy the descriptor extension of "
+                         "zone %" PRId64 " at offset %" PRId64 ": %s",
+                         copy_zone_number(c), c->zone.start, strerror(-ret));
+    }
+    c->extended = true;
+    return 0;
 }
 
 /*
@@ -238,7 +271,8 @@ static int copy_leave_zone(ZoneCopy *c)
         return ret;
     }
     if (c->partial && copy_zone_is_sequential(c) &&
-        c->end > c->zone.start && c->end < copy_zone_cap_end(c)) {
+        (c->end > c->zone.start || c->extended) &&
+        c->end < copy_zone_cap_end(c)) {
         g_array_append_val(c->partial, c->zone.start);
     }
     return 0;
@@ -266,6 +300,10 @@ static int copy_enter_zone(ZoneCopy *c, int64_t offset)
             return ret;
         }
         c->end = c->zone.start;
+        ret = copy_extension(c);
+        if (ret < 0) {
+            return ret;
+        }
     }
     return 0;
 }
@@ -407,6 +445,10 @@ ZoneCopy *zone_copy_begin(BlockBackend *target, BlockBackend *source,
     c->length = blk_getlength(target);
     c->source = copy_can_follow(c, source) ? source : NULL;
     c->unit = blk_blockalign(target, c->limits.write_granularity);
+    if (c->source && c->limits.extension_size &&
+        blk_zone_limits(source)->extension_size == c->limits.extension_size) {
+        c->extension = g_malloc(c->limits.extension_size);
+    }
     if (c->limits.max_active_zones) {
         c->partial = g_array_new(false, false, sizeof(int64_t));
     }
@@ -434,6 +476,7 @@ void zone_copy_free(ZoneCopy *c)
         g_array_free(c->partial, true);
     }
     qemu_vfree(c->unit);
+    g_free(c->extension);
     g_free(c->error);
     g_free(c);
 }

@@ -24,6 +24,7 @@
 #define OPT_MAX_ACTIVE_ZONES    "max_active_zones"
 #define OPT_MAX_APPEND_SIZE     "max_append_size"
 #define OPT_LOGICAL_BLOCK_SIZE  "logical_block_size"
+#define OPT_EXTENSION_SIZE      "descriptor_extension_size"
 
 #define DEFAULT_ZONE_SIZE (256 * MiB)
 #define DEFAULT_MIN_ZONES 16
@@ -83,6 +84,12 @@ QemuOptsList zoned_create_opts = {
             .help = "Alignment of writes, 512 (default) or 4096",
         },
         {
+            .name = OPT_EXTENSION_SIZE,
+            .type = QEMU_OPT_SIZE,
+            .help = "Size of the extension of a zone's descriptor (default: "
+                    "0, none)",
+        },
+        {
             .name = BLOCK_OPT_PREALLOC,
             .type = QEMU_OPT_STRING,
             .help = "Preallocation mode (allowed values: off, falloc, full)",
@@ -127,6 +134,7 @@ static bool header_from_options(const BlockdevCreateOptionsZoned *opts,
         .max_open_zones = opts->max_open_zones,
         .max_active_zones = opts->max_active_zones,
         .write_granularity = block_size,
+        .extension_size = zone_geometry_clamp(opts->descriptor_extension_size),
     };
     g->zone_size = opts->has_zone_size
         ? zone_geometry_clamp(opts->zone_size)
@@ -274,6 +282,7 @@ static BlockdevCreateOptions *options_from_qdict(QDict *qdict, Error **errp)
         { OPT_MAX_ACTIVE_ZONES, "max-active-zones" },
         { OPT_MAX_APPEND_SIZE, "max-append-size" },
         { OPT_LOGICAL_BLOCK_SIZE, "logical-block-size" },
+        { OPT_EXTENSION_SIZE, "descriptor-extension-size" },
         { NULL, NULL },
     };
     BlockdevCreateOptions *options = NULL;

@@ -27,9 +27,11 @@ enum {
     HDR_BLOCK_SIZE      = 76,
     HDR_MAX_APPEND      = 80,
     HDR_MODEL           = 88,
+    HDR_EXTENSION_SIZE  = 92,
     HDR_TABLE_OFFSET    = 96,
     HDR_TABLE_BLOCKS    = 104,
     HDR_DATA_OFFSET     = 112,
+    HDR_EXTENSION_OFFSET = 120,
     HDR_CRC             = 4092,
 };
 
@@ -60,6 +62,7 @@ const ZoneGeometryNames zoned_image_names = {
     .max_open_zones = "max_open_zones",
     .max_active_zones = "max_active_zones",
     .write_granularity = "logical_block_size",
+    .extension_size = "descriptor_extension_size",
 };
 
 /*
@@ -156,12 +159,17 @@ uint32_t zoned_header_nr_blocks(const ZonedHeader *h)
     return blocks_for_zones(zoned_geometry_nr_zones(&h->g));
 }
 
+/* How many zones the table has room for */
+static int64_t table_zones(const ZonedHeader *h)
+{
+    return MIN(h->table_blocks * ZONED_BLOCK_ENTRIES, TABLE_MAX_ZONES);
+}
+
 int64_t zoned_header_max_length(const ZonedHeader *h)
 {
     int64_t max = QEMU_ALIGN_DOWN(ZONED_MAX_FILE - h->data_offset,
                                   ZONED_FILE_ALIGN);
-    int64_t zones = MIN(h->table_blocks * ZONED_BLOCK_ENTRIES,
-                        TABLE_MAX_ZONES);
+    int64_t zones = table_zones(h);
 
     return zones > max / h->g.zone_size ? max : zones * h->g.zone_size;
 }
@@ -178,6 +186,23 @@ int64_t zoned_header_block_offset(const ZonedHeader *h, uint32_t block,
            ZONED_BLOCK_SIZE;
 }
 
+int64_t zoned_header_extension_offset(const ZonedHeader *h, uint32_t zone)
+{
+    return h->extension_offset + zone * h->g.extension_size;
+}
+
+/* The end of the table, with what is not in use of it */
+static int64_t table_end(const ZonedHeader *h)
+{
+    return h->table_offset + h->table_blocks * ZONED_BLOCK_PAIR_SIZE;
+}
+
+/* Length of the extensions of all zones that the table has room for */
+static int64_t extensions_length(const ZonedHeader *h)
+{
+    return table_zones(h) * h->g.extension_size;
+}
+
 bool zoned_header_layout(ZonedHeader *h, Error **errp)
 {
     int64_t zones = zoned_geometry_nr_zones(&h->g);
@@ -185,7 +210,8 @@ bool zoned_header_layout(ZonedHeader *h, Error **errp)
     zones = MIN(MAX(zones * TABLE_GROWTH, TABLE_MIN_ZONES), TABLE_MAX_ZONES);
     h->table_offset = ZONED_LOG_END;
     h->table_blocks = blocks_for_zones(zones);
-    h->data_offset = ROUND_UP(zoned_header_block_offset(h, h->table_blocks, 0),
+    h->extension_offset = h->g.extension_size ? table_end(h) : 0;
+    h->data_offset = ROUND_UP(table_end(h) + extensions_length(h),
                               ZONED_DATA_ALIGN);
     if (h->g.length > zoned_header_max_length(h)) {
         error_setg(errp, "%s must be at most %" PRId64 ", not %" PRId64,
@@ -213,9 +239,11 @@ void zoned_header_encode(const ZonedHeader *h, uint8_t *buf)
     stl_le_p(buf + HDR_BLOCK_SIZE, h->g.write_granularity);
     stq_le_p(buf + HDR_MAX_APPEND, h->max_append_bytes);
     stl_le_p(buf + HDR_MODEL, h->g.model);
+    stl_le_p(buf + HDR_EXTENSION_SIZE, h->g.extension_size);
     stq_le_p(buf + HDR_TABLE_OFFSET, h->table_offset);
     stq_le_p(buf + HDR_TABLE_BLOCKS, h->table_blocks);
     stq_le_p(buf + HDR_DATA_OFFSET, h->data_offset);
+    stq_le_p(buf + HDR_EXTENSION_OFFSET, h->extension_offset);
     stl_le_p(buf + HDR_CRC, zoned_checksum(buf, ZONED_HEADER_SIZE, HDR_CRC));
 }
 
@@ -253,6 +281,24 @@ static int64_t get_size(const uint8_t *p)
     return zone_geometry_clamp(ldq_le_p(p));
 }
 
+/* Between the table and the data, with room for as many zones as the table */
+static bool header_check_extensions(const ZonedHeader *h, Error **errp)
+{
+    int64_t offset = h->extension_offset;
+
+    if (h->g.extension_size
+        ? offset % ZONED_BLOCK_SIZE || offset < table_end(h) ||
+          offset > h->data_offset ||
+          extensions_length(h) > h->data_offset - offset
+        : offset != 0) {
+        error_setg(errp, "Invalid zoned image: the descriptor extensions at %"
+                   PRId64 ", with %" PRId64 " bytes for each zone, are "
+                   "misplaced", offset, h->g.extension_size);
+        return false;
+    }
+    return true;
+}
+
 static bool header_check_layout(const ZonedHeader *h, int64_t file_length,
                                 Error **errp)
 {
@@ -274,6 +320,9 @@ static bool header_check_layout(const ZonedHeader *h, int64_t file_length,
         error_setg(errp, "Invalid zoned image: the zone table must have from %"
                    PRIu32 " to %" PRId64 " blocks, not %" PRId64,
                    zoned_header_nr_blocks(h), max_blocks, h->table_blocks);
+        return false;
+    }
+    if (!header_check_extensions(h, errp)) {
         return false;
     }
     if (h->data_offset > file_length ||
@@ -367,10 +416,12 @@ int zoned_header_decode(ZonedHeader *h, const uint8_t *buf,
             .max_open_zones = ldl_le_p(buf + HDR_MAX_OPEN),
             .max_active_zones = ldl_le_p(buf + HDR_MAX_ACTIVE),
             .write_granularity = ldl_le_p(buf + HDR_BLOCK_SIZE),
+            .extension_size = ldl_le_p(buf + HDR_EXTENSION_SIZE),
         },
         .max_append_bytes = get_size(buf + HDR_MAX_APPEND),
         .table_offset = get_size(buf + HDR_TABLE_OFFSET),
         .table_blocks = get_size(buf + HDR_TABLE_BLOCKS),
+        .extension_offset = get_size(buf + HDR_EXTENSION_OFFSET),
         .data_offset = get_size(buf + HDR_DATA_OFFSET),
     };
     if (h->generation >= ZONED_MAX_GENERATION) {
@@ -434,28 +485,40 @@ void zoned_block_set(uint8_t *buf, unsigned int i, uint64_t entry)
     stq_le_p(buf + BLK_ENTRIES + 8 * i, entry);
 }
 
+/* Can a zone of such a disk in @state have @flags? */
+static bool flags_are_valid(const ZoneGeometry *g, unsigned int state,
+                            uint64_t flags)
+{
+    if ((flags & ZONED_ENTRY_NON_SEQ) && g->model != BLK_Z_HA) {
+        return false;
+    }
+    return !(flags & ZONED_ENTRY_EXTENSION) ||
+           (g->extension_size && state != ZONED_ENTRY_OFFLINE);
+}
+
 bool zoned_entry_check(const ZoneGeometry *g, uint32_t i, uint64_t entry)
 {
     uint64_t state = (uint64_t)zoned_entry_state(entry) << ZONED_STATE_SHIFT;
     /* In units: a large one would not fit in bytes */
     uint64_t units = entry & ZONED_EXTENT_MASK;
+    uint64_t flags = entry & ZONED_ENTRY_FLAGS;
 
     if (entry == 0) {
         return true;
     }
     return i < zoned_geometry_nr_zones(g) && i >= g->conventional_zones &&
            zoned_entry_state(entry) < ZONED_ENTRY_STATES &&
-           entry == (state | units) &&
+           entry == (state | flags | units) &&
+           flags_are_valid(g, zoned_entry_state(entry), flags) &&
            units <= zoned_geometry_capacity(g, i) / ZONED_EXTENT_UNIT &&
            !(units & (g->write_granularity / ZONED_EXTENT_UNIT - 1));
 }
 
-BlockZoneState zoned_entry_to_zone(const ZoneGeometry *g, uint32_t i,
-                                   uint64_t entry, int64_t *wp)
+static BlockZoneState entry_zone_state(const ZoneGeometry *g, uint32_t i,
+                                       uint64_t entry)
 {
     int64_t extent = zoned_entry_extent(entry);
 
-    *wp = i * g->zone_size + extent;
     switch (zoned_entry_state(entry)) {
     case ZONED_ENTRY_FINISHED:
         return BLK_ZS_FULL;
@@ -466,9 +529,23 @@ BlockZoneState zoned_entry_to_zone(const ZoneGeometry *g, uint32_t i,
     default:
         break;
     }
-    if (extent == 0) {
-        return BLK_ZS_EMPTY;
+    if (extent == zoned_geometry_capacity(g, i)) {
+        return BLK_ZS_FULL;
     }
-    return extent == zoned_geometry_capacity(g, i) ? BLK_ZS_FULL
-                                                   : BLK_ZS_CLOSED;
+    return extent || (entry & ZONED_ENTRY_EXTENSION) ? BLK_ZS_CLOSED
+                                                     : BLK_ZS_EMPTY;
+}
+
+BlockZoneDescriptor zoned_entry_to_zone(const ZoneGeometry *g, uint32_t i,
+                                        uint64_t entry)
+{
+    int64_t start = i * g->zone_size;
+
+    return (BlockZoneDescriptor) {
+        .start = start,
+        .wp = start + zoned_entry_extent(entry),
+        .state = entry_zone_state(g, i, entry),
+        .non_seq = entry & ZONED_ENTRY_NON_SEQ,
+        .has_extension = entry & ZONED_ENTRY_EXTENSION,
+    };
 }

@@ -52,17 +52,24 @@ typedef struct ZonedHeader {
     int64_t max_append_bytes;
     int64_t table_offset;
     int64_t table_blocks;           /* room for so many, in use or not */
+    int64_t extension_offset;       /* of descriptor extensions; 0: none */
     int64_t data_offset;
 } ZonedHeader;
 
 /*
- * An entry of the zone table.  Bits 60 to 63 are the state, bits 0 to 55 the
- * extent: how many units of 512 bytes hold data, from the start of the zone
- * on.  The other bits are 0.
+ * An entry of the zone table.  Bits 60 to 63 are the state, bits 58 and 59 are
+ * flags, and bits 0 to 55 the extent: how many units of 512 bytes hold data,
+ * from the start of the zone on.  The other bits are 0.
  */
 #define ZONED_EXTENT_UNIT 512
 #define ZONED_EXTENT_MASK ((UINT64_C(1) << 56) - 1)
 #define ZONED_STATE_SHIFT 60
+
+/* The zone has a descriptor extension */
+#define ZONED_ENTRY_EXTENSION (UINT64_C(1) << 58)
+/* Host-aware: was written elsewhere than at its write pointer */
+#define ZONED_ENTRY_NON_SEQ (UINT64_C(1) << 59)
+#define ZONED_ENTRY_FLAGS (ZONED_ENTRY_EXTENSION | ZONED_ENTRY_NON_SEQ)
 
 typedef enum ZonedEntryState {
     ZONED_ENTRY_BY_EXTENT = 0,      /* empty, closed or full: by the extent */
@@ -76,6 +83,14 @@ static inline uint64_t zoned_entry(ZonedEntryState state, int64_t extent)
 {
     return ((uint64_t)state << ZONED_STATE_SHIFT) |
            (uint64_t)extent / ZONED_EXTENT_UNIT;
+}
+
+/* @entry with another state and extent, and the flags that it has */
+static inline uint64_t zoned_entry_change(uint64_t entry,
+                                          ZonedEntryState state,
+                                          int64_t extent)
+{
+    return (entry & ZONED_ENTRY_FLAGS) | zoned_entry(state, extent);
 }
 
 /* Returns: one of ZonedEntryState, or more where the entry is invalid */
@@ -105,7 +120,7 @@ bool zoned_header_probe(const void *buf, size_t size);
  * @h: its geometry is set, and checked by zone_geometry_check()
  * @errp: set on failure
  *
- * Lay out an image: set where the table and the data are.
+ * Lay out an image: set where the table, the extensions and the data are.
  *
  * Returns: whether that fits into a file.
  */
@@ -169,6 +184,9 @@ int64_t zoned_header_file_length(const ZonedHeader *h);
 int64_t zoned_header_block_offset(const ZonedHeader *h, uint32_t block,
                                   unsigned int copy);
 
+/* Offset of the descriptor extension of @zone in the file */
+int64_t zoned_header_extension_offset(const ZonedHeader *h, uint32_t zone);
+
 /*
  * Zone table
  */
@@ -209,8 +227,8 @@ void zoned_block_set(uint8_t *buf, unsigned int i, uint64_t entry);
 /* Is @entry one that zone @i can have? Zones after the last one have none. */
 bool zoned_entry_check(const ZoneGeometry *g, uint32_t i, uint64_t entry);
 
-/* The state and write pointer (absolute) that zone @i with @entry opens in */
-BlockZoneState zoned_entry_to_zone(const ZoneGeometry *g, uint32_t i,
-                                   uint64_t entry, int64_t *wp);
+/* What zone @i with @entry is to begin with, for zone_model_restore_zone() */
+BlockZoneDescriptor zoned_entry_to_zone(const ZoneGeometry *g, uint32_t i,
+                                        uint64_t entry);
 
 #endif /* BLOCK_ZONED_IMAGE_H */

@@ -94,11 +94,14 @@ bool bdrv_zoned_check_reopen(BlockDriverState *bs, BlockDriverState *new_child,
     if (!bs->drv->supports_zoned_children || !new_child ||
         QLIST_EMPTY(&bs->parents) ||
         (bs->bl.zones.model == new_child->bl.zones.model &&
-         bs->bl.zones.zone_size == new_child->bl.zones.zone_size)) {
+         bs->bl.zones.zone_size == new_child->bl.zones.zone_size &&
+         bs->bl.zones.extension_size ==
+         new_child->bl.zones.extension_size)) {
         return true;
     }
     error_setg(errp, "Node '%s' is in use and cannot be put on node '%s': they "
-               "differ in whether they are zoned or in the zone size",
+               "differ in whether they are zoned, in the zone size or in the "
+               "size of descriptor extensions",
                bdrv_get_node_name(bs), bdrv_get_node_name(new_child));
     return false;
 }

@@ -52,7 +52,7 @@ static ZoneModel *resized_model(const ZoneModel *old, const ZoneGeometry *g)
          offset += g->zone_size) {
         zone_model_report(old, offset, 1, &d);
         if (d.state != BLK_ZS_EMPTY &&
-            zone_model_set_zone(new, offset, d.state, d.wp) < 0) {
+            zone_model_restore_zone(new, &d) < 0) {
             zone_model_free(new);
             new = NULL;
         }
@@ -70,8 +70,7 @@ static void keep_last_full(BDRVZonedState *s)
         extent == zoned_geometry_capacity(&s->h.g, last) &&
         zoned_entry_state(zoned_table_entry(&s->table, last)) ==
         ZONED_ENTRY_BY_EXTENT) {
-        zoned_table_set_entry(&s->table, last,
-                              zoned_entry(ZONED_ENTRY_FINISHED, extent));
+        zoned_table_set_state(&s->table, last, ZONED_ENTRY_FINISHED, extent);
     }
 }
 

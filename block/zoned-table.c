@@ -33,9 +33,7 @@ static int64_t zone_start(const ZonedTable *t, uint32_t zone)
 
 static bool zone_is_full(const ZonedTable *t, uint32_t zone, uint64_t entry)
 {
-    int64_t wp;
-
-    return zoned_entry_to_zone(&t->h.g, zone, entry, &wp) == BLK_ZS_FULL;
+    return zoned_entry_to_zone(&t->h.g, zone, entry).state == BLK_ZS_FULL;
 }
 
 uint64_t zoned_table_entry(const ZonedTable *t, uint32_t zone)
@@ -83,11 +81,16 @@ void zoned_table_set_entry(ZonedTable *t, uint32_t zone, uint64_t entry)
     }
 }
 
-void zoned_table_set_extent(ZonedTable *t, uint32_t zone, int64_t extent)
+void zoned_table_set_state(ZonedTable *t, uint32_t zone, ZonedEntryState state,
+                           int64_t extent)
 {
-    zoned_table_set_entry(t, zone,
-                          zoned_entry(zoned_entry_state(t->entries[zone]),
-                                      extent));
+    zoned_table_set_entry(t, zone, zoned_entry_change(t->entries[zone], state,
+                                                      extent));
+}
+
+void zoned_table_set_flag(ZonedTable *t, uint32_t zone, uint64_t flag)
+{
+    zoned_table_set_entry(t, zone, zoned_table_entry(t, zone) | flag);
 }
 
 bool zoned_table_reset_pending(const ZonedTable *t, uint32_t zone)
@@ -98,7 +101,8 @@ bool zoned_table_reset_pending(const ZonedTable *t, uint32_t zone)
 void zoned_table_reset(ZonedTable *t, uint32_t zone)
 {
     g_hash_table_remove(t->failed, GUINT_TO_POINTER(zone));
-    if (zoned_table_extent(t, zone)) {
+    if (zoned_table_extent(t, zone) ||
+        (t->entries[zone] & ZONED_ENTRY_EXTENSION)) {
         t->entries[zone] |= RESET_PENDING;
     }
     /* A commit under way may hold what the zone was before */
@@ -267,7 +271,8 @@ void zoned_table_begin_write(ZonedTable *t, ZonedWrite *w, int64_t offset,
     };
     QTAILQ_INSERT_TAIL(&t->writes, w, next);
     if (end > extent_end) {
-        zoned_table_set_extent(t, zone, end - zone_start(t, zone));
+        zoned_table_set_state(t, zone, zoned_entry_state(t->entries[zone]),
+                              end - zone_start(t, zone));
     }
 }
 
@@ -286,15 +291,12 @@ static bool overlaps_earlier(const ZonedTable *t, const ZonedWrite *w)
     return false;
 }
 
-int coroutine_fn zoned_table_co_wait_write(ZonedTable *t, ZonedWrite *w)
+int coroutine_fn zoned_table_co_wait_reset(ZonedTable *t, uint32_t zone)
 {
     int ret;
 
-    while (t->h.g.model == BLK_Z_HA && overlaps_earlier(t, w)) {
-        qemu_co_queue_wait(&t->landed, NULL);
-    }
-    while (zoned_table_reset_pending(t, w->zone) &&
-           !zoned_table_has_failed(t, w->zone)) {
+    while (zoned_table_reset_pending(t, zone) &&
+           !zoned_table_has_failed(t, zone)) {
         /*
          * The commit under way may do.  Were we to ask for one after it, that
          * one could wait for us to fill the zone.
@@ -303,12 +305,20 @@ int coroutine_fn zoned_table_co_wait_write(ZonedTable *t, ZonedWrite *w)
             qemu_co_queue_wait(&t->committed, NULL);
         } else {
             ret = zoned_table_co_commit(t);
-            if (ret < 0 && zoned_table_reset_pending(t, w->zone)) {
+            if (ret < 0 && zoned_table_reset_pending(t, zone)) {
                 return ret;
             }
         }
     }
-    return zoned_table_has_failed(t, w->zone) ? -EIO : 0;
+    return zoned_table_has_failed(t, zone) ? -EIO : 0;
+}
+
+int coroutine_fn zoned_table_co_wait_write(ZonedTable *t, ZonedWrite *w)
+{
+    while (t->h.g.model == BLK_Z_HA && overlaps_earlier(t, w)) {
+        qemu_co_queue_wait(&t->landed, NULL);
+    }
+    return zoned_table_co_wait_reset(t, w->zone);
 }
 
 bool zoned_table_is_last(const ZonedTable *t, const ZonedWrite *w)
@@ -481,8 +491,10 @@ static void snapshot_cap(ZonedTable *t, Snapshot *s, const ZonedWrite *w)
         bool finish = w->failed && zone_is_full(t, w->zone, entry);
 
         snapshot_set(s, i, w->zone,
-                     zoned_entry(finish ? ZONED_ENTRY_FINISHED
-                                        : zoned_entry_state(entry), extent));
+                     zoned_entry_change(entry,
+                                        finish ? ZONED_ENTRY_FINISHED
+                                               : zoned_entry_state(entry),
+                                        extent));
         zoned_table_set_dirty(t, w->zone);
     }
 }

@@ -113,11 +113,14 @@ int zoned_table_set_length(ZonedTable *t, int64_t length);
 /* The entry of a zone as it would be on disk */
 uint64_t zoned_table_entry(const ZonedTable *t, uint32_t zone);
 void zoned_table_set_entry(ZonedTable *t, uint32_t zone, uint64_t entry);
-void zoned_table_set_extent(ZonedTable *t, uint32_t zone, int64_t extent);
+/* As zoned_table_set_entry(), with the flags that the entry has */
+void zoned_table_set_state(ZonedTable *t, uint32_t zone, ZonedEntryState state,
+                           int64_t extent);
+void zoned_table_set_flag(ZonedTable *t, uint32_t zone, uint64_t flag);
 
 /*
- * A zone was reset: it takes no write until this is on disk, and its space is
- * given back then
+ * A zone was reset: it takes no write and no extension until this is on disk,
+ * and its space is given back then
  */
 void zoned_table_reset(ZonedTable *t, uint32_t zone);
 
@@ -172,6 +175,16 @@ void zoned_table_begin_write(ZonedTable *t, ZonedWrite *w, int64_t offset,
  * Returns: 0 or -errno; -EIO if the zone has a failed write.
  */
 int coroutine_fn zoned_table_co_wait_write(ZonedTable *t, ZonedWrite *w);
+
+/**
+ * zoned_table_co_wait_reset:
+ *
+ * Wait until a reset of @zone is on disk, so that what it has replaced may be
+ * overwritten.
+ *
+ * Returns: 0 or -errno; -EIO if the zone has a failed write.
+ */
+int coroutine_fn zoned_table_co_wait_reset(ZonedTable *t, uint32_t zone);
 
 /* Is anything admitted behind @w? */
 bool zoned_table_is_last(const ZonedTable *t, const ZonedWrite *w);

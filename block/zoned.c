@@ -86,8 +86,8 @@ static bool zoned_restore_full(BDRVZonedState *s, uint32_t zone,
                                              "zone with data that is not "
                                              "full than max_active_zones",
                                              zone));
-    zoned_table_set_entry(t, zone, zoned_entry(ZONED_ENTRY_FINISHED,
-                                               zoned_table_extent(t, zone)));
+    zoned_table_set_state(t, zone, ZONED_ENTRY_FINISHED,
+                          zoned_table_extent(t, zone));
     return zone_model_set_zone(s->zones.model, zone * s->h.g.zone_size,
                                BLK_ZS_FULL, -1) == 0;
 }
@@ -100,15 +100,13 @@ static bool zoned_restore_zones(BDRVZonedState *s, ZonedDamage *damage,
 
     for (zone = s->h.g.conventional_zones; zone < t->nr_zones; zone++) {
         uint64_t entry = t->entries[zone];
-        BlockZoneState state;
-        int64_t wp;
+        BlockZoneDescriptor d;
 
         if (!entry) {
             continue;
         }
-        state = zoned_entry_to_zone(&s->h.g, zone, entry, &wp);
-        if (zone_model_set_zone(s->zones.model, zone * s->h.g.zone_size, state,
-                                wp) < 0 &&
+        d = zoned_entry_to_zone(&s->h.g, zone, entry);
+        if (zone_model_restore_zone(s->zones.model, &d) < 0 &&
             !zoned_restore_full(s, zone, damage, errp)) {
             return false;
         }
@@ -391,6 +389,7 @@ static ImageInfoSpecific *zoned_get_specific_info(BlockDriverState *bs,
         .max_active_zones = s->h.g.max_active_zones,
         .max_append_size = s->h.max_append_bytes,
         .logical_block_size = s->h.g.write_granularity,
+        .descriptor_extension_size = s->h.g.extension_size,
         .max_size = zoned_header_max_length(&s->h),
         .has_states = s->usable,
         .states = zoned_query_zone_counts(bs),
@@ -598,10 +597,10 @@ static void zoned_follow_back(BDRVZonedState *s, uint32_t zone, int64_t wp)
 
     zoned_descriptor(s, zone, &d);
     /* Full it stays where there is no room for one more active zone */
-    zoned_table_set_entry(&s->table, zone,
-                          zoned_entry(d.state == BLK_ZS_FULL
-                                      ? ZONED_ENTRY_FINISHED
-                                      : ZONED_ENTRY_BY_EXTENT, extent));
+    zoned_table_set_state(&s->table, zone,
+                          d.state == BLK_ZS_FULL ? ZONED_ENTRY_FINISHED
+                                                 : ZONED_ENTRY_BY_EXTENT,
+                          extent);
 }
 
 /*
@@ -624,7 +623,7 @@ static void zoned_trim_failed(BDRVZonedState *s, uint32_t zone)
         if (zone_state_is_active(d.state)) {
             BlockZoneState state = d.state;
 
-            if (state == BLK_ZS_CLOSED && wp == d.start) {
+            if (state == BLK_ZS_CLOSED && wp == d.start && !d.has_extension) {
                 state = BLK_ZS_EMPTY;
             }
             if (zone_model_set_zone(s->zones.model, d.start, state, wp) < 0) {
@@ -663,6 +662,20 @@ static int64_t zoned_share(BDRVZonedState *s, int64_t offset, int64_t bytes)
     return MIN(bytes, s->h.g.zone_size - offset % s->h.g.zone_size);
 }
 
+/* A write to @zone was admitted, maybe out of sequence */
+static void zoned_note_non_seq(BDRVZonedState *s, uint32_t zone)
+{
+    BlockZoneDescriptor d;
+
+    if (zoned_table_entry(&s->table, zone) & ZONED_ENTRY_NON_SEQ) {
+        return;
+    }
+    zoned_descriptor(s, zone, &d);
+    if (d.non_seq) {
+        zoned_table_set_flag(&s->table, zone, ZONED_ENTRY_NON_SEQ);
+    }
+}
+
 /*
  * A write to any zones of a host-aware disk.  All its shares are registered
  * before the first one is written: reads and other writes have to know them.
@@ -689,6 +702,7 @@ static int coroutine_fn zoned_co_write_zones(BlockDriverState *bs,
         int64_t share = zoned_share(s, pos, end - pos);
 
         zoned_table_begin_write(&s->table, &w[n], pos, pos + share);
+        zoned_note_non_seq(s, w[n].zone);
         pos += share;
     }
     ret = zoned_co_write_child(bs, offset, first - offset, data, 0);
@@ -809,10 +823,12 @@ static void zoned_changed(void *opaque, BlockZoneOp op,
 
     if (d->state == BLK_ZS_EMPTY && op == BLK_ZO_RESET) {
         zoned_table_reset(t, zone);
-    } else if (d->state == BLK_ZS_FULL || d->state == BLK_ZS_OFFLINE) {
-        zoned_table_set_entry(t, zone, zoned_entry(d->state == BLK_ZS_FULL
-                                                   ? ZONED_ENTRY_FINISHED
-                                                   : ZONED_ENTRY_OFFLINE,
+    } else if (d->state == BLK_ZS_FULL) {
+        zoned_table_set_state(t, zone, ZONED_ENTRY_FINISHED,
+                              zoned_table_extent(t, zone));
+    } else if (d->state == BLK_ZS_OFFLINE) {
+        /* It has no extension any more */
+        zoned_table_set_entry(t, zone, zoned_entry(ZONED_ENTRY_OFFLINE,
                                                    zoned_table_extent(t,
                                                                       zone)));
     }
@@ -832,6 +848,82 @@ static int coroutine_fn zoned_co_zone_mgmt(BlockDriverState *bs,
     zoned_table_co_wait_gate(&s->table);
     return zone_emulation_co_mgmt(&s->zones, op, offset, len, zoned_changed,
                                   s);
+}
+
+/* A request for an extension; @set or @get */
+typedef struct ZonedExtension {
+    BlockDriverState *bs;
+    const void *set;
+    void *get;
+} ZonedExtension;
+
+static int coroutine_fn zoned_co_store_extension(void *opaque, int64_t offset)
+{
+    ZonedExtension *x = opaque;
+    BDRVZonedState *s = x->bs->opaque;
+    uint32_t zone = offset / s->h.g.zone_size;
+    int ret;
+
+    /* The table on disk may still have what was there before a reset */
+    ret = zoned_table_co_wait_reset(&s->table, zone);
+    if (ret < 0) {
+        return ret;
+    }
+    ret = bdrv_co_pwrite(x->bs->file,
+                         zoned_header_extension_offset(&s->h, zone),
+                         s->h.g.extension_size, x->set, 0);
+    if (ret < 0) {
+        return zoned_child_error(ret);
+    }
+    /* Not before it has landed: a commit may be about to begin */
+    zoned_table_set_flag(&s->table, zone, ZONED_ENTRY_EXTENSION);
+    return 0;
+}
+
+static int coroutine_fn zoned_co_load_extension(void *opaque, int64_t offset)
+{
+    ZonedExtension *x = opaque;
+    BDRVZonedState *s = x->bs->opaque;
+    uint32_t zone = offset / s->h.g.zone_size;
+    int ret = bdrv_co_pread(x->bs->file,
+                            zoned_header_extension_offset(&s->h, zone),
+                            s->h.g.extension_size, x->get, 0);
+
+    return ret < 0 ? zoned_child_error(ret) : 0;
+}
+
+static int coroutine_fn zoned_co_zone_set_extension(BlockDriverState *bs,
+                                                    int64_t offset,
+                                                    const void *buf)
+{
+    BDRVZonedState *s = bs->opaque;
+    ZonedExtension x = { .bs = bs, .set = buf };
+    int ret = zoned_co_prepare_change(bs);
+
+    if (ret < 0) {
+        return ret;
+    }
+    zoned_table_co_wait_gate(&s->table);
+    return zone_emulation_co_set_extension(&s->zones, offset,
+                                           zoned_co_store_extension, &x);
+}
+
+static int coroutine_fn zoned_co_zone_get_extension(BlockDriverState *bs,
+                                                    int64_t offset, void *buf)
+{
+    BDRVZonedState *s = bs->opaque;
+    ZonedExtension x = { .bs = bs, .get = buf };
+    int ret;
+
+    if (!s->usable) {
+        return -EIO;
+    }
+    ret = zone_emulation_co_get_extension(&s->zones, offset,
+                                          zoned_co_load_extension, &x);
+    if (ret == 0) {
+        memset(buf, 0, s->h.g.extension_size);
+    }
+    return MIN(ret, 0);
 }
 
 static int coroutine_fn zoned_co_flush(BlockDriverState *bs)
@@ -887,6 +979,8 @@ static BlockDriver bdrv_zoned = {
     .bdrv_co_zone_report        = zoned_co_zone_report,
     .bdrv_co_zone_mgmt          = zoned_co_zone_mgmt,
     .bdrv_co_zone_append        = zoned_co_zone_append,
+    .bdrv_co_zone_set_extension = zoned_co_zone_set_extension,
+    .bdrv_co_zone_get_extension = zoned_co_zone_get_extension,
 };
 
 static void bdrv_zoned_init(void)

@@ -59,13 +59,32 @@ static void check_zone(BlockBackend *blk, const BlockZoneDescriptor *z)
         g_assert(z->wp == z->start);
         break;
     case BLK_ZS_CLOSED:
-        g_assert(z->wp > z->start && z->wp < z->start + z->cap);
+        g_assert(z->wp >= z->start && z->wp < z->start + z->cap);
+        g_assert(z->wp > z->start || z->has_extension);
         break;
     case BLK_ZS_FULL:
         g_assert(z->wp == z->start + z->length);
         break;
     default:
         g_assert(!zone_state_is_open(z->state));
+    }
+}
+
+/* Of a zone that can be of any state */
+static void exercise_extension(BlockBackend *blk, const BlockZoneDescriptor *z)
+{
+    static uint8_t buf[BLK_ZONE_EXTENSION_MAX], back[BLK_ZONE_EXTENSION_MAX];
+    size_t size = blk_zone_limits(blk)->extension_size;
+    int ret = blk_zone_get_extension(blk, z->start, back);
+
+    g_assert(ret == (size ? 0 : -ENOTSUP));
+    g_assert(z->has_extension || buffer_is_zero(back, size));
+    memset(buf, PATTERN, size);
+    ret = blk_zone_set_extension(blk, z->start, buf);
+    if (ret == 0) {
+        g_assert(z->state == BLK_ZS_EMPTY);
+        g_assert(blk_zone_get_extension(blk, z->start, back) == 0);
+        g_assert(memcmp(buf, back, size) == 0);
     }
 }
 
@@ -143,6 +162,10 @@ static void exercise_write(BlockBackend *blk, const BlockZoneDescriptor *z)
 static void exercise_zone(BlockBackend *blk, BlockZoneDescriptor z,
                           unsigned int i)
 {
+    if (i % 3 == 1) {
+        exercise_extension(blk, &z);
+        z = report_one(blk, z.start);
+    }
     exercise_write(blk, &z);
     if (i % 4 == 1) {
         blk_zone_mgmt(blk, BLK_ZO_RESET, z.start, z.length);

@@ -24,6 +24,10 @@ static void check_header(const ZonedHeader *h, int64_t file_length)
         zoned_header_block_offset(h, last, ZONED_BLOCK_COPIES) >
             h->data_offset ||
         h->data_offset + g->length > file_length ||
+        (g->extension_size &&
+         (zoned_header_extension_offset(h, 0) <
+              zoned_header_block_offset(h, last, ZONED_BLOCK_COPIES) ||
+          zoned_header_extension_offset(h, nr_zones) > h->data_offset)) ||
         (uint64_t)nr_zones > (uint64_t)(last + 1) * ZONED_BLOCK_ENTRIES ||
         h->generation > ZONED_MAX_GENERATION ||
         (h->incompatible & ~ZONED_INCOMPATIBLE_KNOWN)) {
@@ -40,15 +44,14 @@ static void check_entries(const ZonedHeader *h, ZoneModel *m,
     for (i = 0; i < ZONED_BLOCK_ENTRIES; i++) {
         uint32_t zone = block * ZONED_BLOCK_ENTRIES + i;
         uint64_t entry = zoned_block_get(buf, i);
-        BlockZoneState state;
-        int64_t wp;
+        BlockZoneDescriptor d;
         int ret;
 
         if (!zoned_entry_check(&h->g, zone, entry) || !entry) {
             continue;
         }
-        state = zoned_entry_to_zone(&h->g, zone, entry, &wp);
-        ret = zone_model_set_zone(m, zone * h->g.zone_size, state, wp);
+        d = zoned_entry_to_zone(&h->g, zone, entry);
+        ret = zone_model_restore_zone(m, &d);
         if (ret < 0 && ret != -EOVERFLOW) {
             abort();
         }
@@ -97,11 +100,10 @@ static void check_log(const ZonedHeader *h, const uint8_t *pages)
         }
         for (i = 0; i < info.count; i++) {
             uint64_t zone, entry = zoned_log_get(buf, i, &zone);
-            int64_t wp;
 
             if (zone <= UINT32_MAX && entry &&
                 zoned_entry_check(&h->g, zone, entry)) {
-                zoned_entry_to_zone(&h->g, zone, entry, &wp);
+                zoned_entry_to_zone(&h->g, zone, entry);
             }
         }
     }

@@ -66,6 +66,20 @@ static const ZonedHeader images[] = {
             .write_granularity = 512,
         },
         .max_append_bytes = 1 * KiB,
+    }, {
+        .generation = 5,
+        .g = {
+            .model = BLK_Z_HM,
+            .length = 20 * 32 * KiB,
+            .zone_size = 32 * KiB,
+            .zone_capacity = 28 * KiB,
+            .conventional_zones = 1,
+            .max_open_zones = 2,
+            .max_active_zones = 4,
+            .write_granularity = 512,
+            .extension_size = 64,
+        },
+        .max_append_bytes = 16 * KiB,
     },
 };
 
@@ -85,7 +99,10 @@ static uint64_t take(Input *in, unsigned int bytes)
     return value;
 }
 
-/* One zone closed, one full and one finished, where it can be */
+/*
+ * One zone closed, one full, one finished, one with an extension and one
+ * written out of sequence, where it can be
+ */
 static void fill_block(const ZonedHeader *h, uint8_t *pages, uint32_t block)
 {
     ZonedBlockInfo info = {
@@ -99,6 +116,9 @@ static void fill_block(const ZonedHeader *h, uint8_t *pages, uint32_t block)
         zoned_entry(ZONED_ENTRY_BY_EXTENT, h->g.write_granularity),
         zoned_entry(ZONED_ENTRY_BY_EXTENT, h->g.zone_capacity),
         zoned_entry(ZONED_ENTRY_FINISHED, h->g.write_granularity),
+        ZONED_ENTRY_EXTENSION,
+        ZONED_ENTRY_NON_SEQ | zoned_entry(ZONED_ENTRY_BY_EXTENT,
+                                          h->g.write_granularity),
     };
     unsigned int i;
 

@@ -50,6 +50,7 @@ static const LifeConfig configs[] = {
             .max_open_zones = 3,
             .max_active_zones = 5,
             .write_granularity = 512,
+            .extension_size = 576,
         },
     }, {
         .name = "4k-blocks",
@@ -96,6 +97,7 @@ static const LifeConfig configs[] = {
             .max_open_zones = 4,
             .max_active_zones = 6,
             .write_granularity = 512,
+            .extension_size = 64,
         },
         .hot_zones = 14,
         .log_limit = 5,
@@ -123,6 +125,7 @@ typedef struct Replay {
     const char *how;            /* the image under test was made */
     BlockZoneDescriptor *zones;
     uint8_t *data;
+    uint8_t *extensions;
 } Replay;
 
 static uint64_t seed;
@@ -247,14 +250,17 @@ static void check_image(Replay *r)
         fail(r, "open: %s", error_get_pretty(err));
     }
     memset(r->data, 0, r->c->g.length);
-    if (life_read_all(r->c, blk, r->zones, r->data) < 0) {
+    if (life_read_all(r->c, blk, r->zones, r->data, r->extensions) < 0) {
         fail(r, "cannot be read");
     }
     blk_unref(blk);
     for (i = 0; i < r->life->nr_zones; i++) {
         const BlockZoneDescriptor *z = &r->zones[i];
+        const uint8_t *extension = r->extensions +
+                                   i * r->c->g.extension_size;
         g_autofree char *error = oracle_check_zone(r->oracle, z,
-                                                   r->data + z->start, true);
+                                                   r->data + z->start,
+                                                   extension, true);
 
         if (error) {
             fail(r, "%s", error);
@@ -334,13 +340,15 @@ static void replay_init(Replay *r)
     r->disk->discard_garbles = r->c->garbage;
     memcpy(r->disk->memory, life->base_disk, life->disk->length);
     r->node = crash_disk_node(r->disk, "replay");
-    r->oracle = oracle_new(&r->c->g, life->base_zones, life->base_data);
+    r->oracle = oracle_new(&r->c->g, life->base_zones, life->base_data,
+                           life->base_extensions);
     r->durable_seq = g_new0(uint64_t, life->disk->length / CRASH_SECTOR);
     r->ended = g_ptr_array_new();
     r->in_flight = g_ptr_array_new();
     r->guest = g_ptr_array_new();
     r->zones = g_new0(BlockZoneDescriptor, life->nr_zones);
     r->data = g_malloc0(r->c->g.length);
+    r->extensions = life_new_extensions(r->c);
     for (i = 0; i < life->log->len; i++) {
         LogEntry *entry = &g_array_index(life->log, LogEntry, i);
 
@@ -352,6 +360,7 @@ static void replay_init(Replay *r)
 
 static void replay_end(Replay *r)
 {
+    g_free(r->extensions);
     g_free(r->data);
     g_free(r->zones);
     g_ptr_array_free(r->guest, true);

@@ -32,6 +32,15 @@ static ZonedHeader example(void)
     return h;
 }
 
+static ZonedHeader extended_example(void)
+{
+    ZonedHeader h = example();
+
+    h.g.extension_size = 128;
+    g_assert_true(zoned_header_layout(&h, &error_abort));
+    return h;
+}
+
 /* Encode @h, change the 64-bit word at @offset, and make the CRC right */
 static void encode_with(const ZonedHeader *h, uint8_t *buf, unsigned int offset,
                         unsigned int size, uint64_t value)
@@ -96,14 +105,33 @@ static void test_header_bytes(void)
     g_assert_cmpuint(ldq_le_p(buf + 96), ==, 16384);
     g_assert_cmpuint(ldq_le_p(buf + 104), ==, 130);
     g_assert_cmpuint(ldq_le_p(buf + 112), ==, 2 * MiB);
+    g_assert_cmpuint(ldq_le_p(buf + 120), ==, 0);
     crc = ldl_le_p(buf + 4092);
     stl_le_p(buf + 4092, 0);
     g_assert_cmphex(crc, ==, crc32c(0xffffffff, buf, sizeof(buf)));
 }
 
-static void test_header_round_trip(void)
+/* The same with descriptor extensions */
+static void test_extension_bytes(void)
 {
-    ZonedHeader h = example(), out;
+    ZonedHeader h = extended_example();
+    uint8_t buf[ZONED_HEADER_SIZE] = { 0 };
+
+    zoned_header_encode(&h, buf);
+    g_assert_cmpuint(ldl_le_p(buf + 92), ==, 128);
+    g_assert_cmpuint(ldq_le_p(buf + 104), ==, 130);
+    g_assert_cmpuint(ldq_le_p(buf + 120), ==, 16384 + 130 * 8192);
+    /* 130 * 508 zones of 128 bytes are 8 MiB and 64512 bytes */
+    g_assert_cmpuint(ldq_le_p(buf + 112), ==, 10 * MiB);
+    g_assert_cmpint(zoned_header_extension_offset(&h, 0), ==,
+                    16384 + 130 * 8192);
+    g_assert_cmpint(zoned_header_extension_offset(&h, 66039), ==,
+                    16384 + 130 * 8192 + 66039 * 128);
+}
+
+static void round_trip(ZonedHeader h)
+{
+    ZonedHeader out;
     uint8_t buf[ZONED_HEADER_SIZE] = { 0 };
 
     zoned_header_encode(&h, buf);
@@ -116,6 +144,12 @@ static void test_header_round_trip(void)
     g_assert_cmpmem(&out, sizeof(out), &h, sizeof(h));
 }
 
+static void test_header_round_trip(void)
+{
+    round_trip(example());
+    round_trip(extended_example());
+}
+
 /* What a newer version keeps in the rest of the header is not lost */
 static void test_header_keeps_rest(void)
 {
@@ -124,7 +158,7 @@ static void test_header_keeps_rest(void)
 
     memset(buf, 0xa5, sizeof(buf));
     zoned_header_encode(&h, buf);
-    g_assert_cmphex(buf[120], ==, 0xa5);
+    g_assert_cmphex(buf[128], ==, 0xa5);
     g_assert_cmphex(buf[4091], ==, 0xa5);
     g_assert_cmpint(zoned_header_decode(&h, buf, INT64_MAX, &error_abort), ==,
                     0);
@@ -198,6 +232,48 @@ static void test_header_refused(void)
     expect_refused(&h, 112, 8, 1 * MiB + 4096, -EINVAL, "misplaced");
     expect_refused(&h, 112, 8, 4 * GiB, -EINVAL, "cut off");
     expect_refused(&h, 112, 8, INT64_MAX & -MiB, -EINVAL, "cut off");
+    expect_refused(&h, 92, 4, 64, -EINVAL, "at 0, with 64 bytes");
+    expect_refused(&h, 92, 4, 1, -EINVAL, "descriptor_extension_size must");
+    expect_refused(&h, 92, 4, 16384, -EINVAL, "descriptor_extension_size");
+    expect_refused(&h, 92, 4, UINT32_MAX, -EINVAL,
+                   "descriptor_extension_size must");
+    expect_refused(&h, 120, 8, 1 * MiB, -EINVAL, "with 0 bytes");
+}
+
+static void test_extension_refused(void)
+{
+    ZonedHeader h = extended_example();
+    int64_t end = h.table_offset + h.table_blocks * 8192;
+
+    expect_refused(&h, 92, 4, 0, -EINVAL, "with 0 bytes");
+    expect_refused(&h, 92, 4, 192, -EINVAL, "misplaced");
+    expect_refused(&h, 92, 4, 16320, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, 0, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, end - 4096, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, end + 64, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, h.data_offset, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, h.data_offset + 4096, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, INT64_MAX & -4096, -EINVAL, "misplaced");
+    expect_refused(&h, 120, 8, UINT64_MAX, -EINVAL, "misplaced");
+    /* More zones in the table than there is room for their extensions */
+    expect_refused(&h, 104, 8, 400, -EINVAL, "misplaced");
+    expect_refused(&h, 88, 4, 2, -EINVAL, "host-aware");
+}
+
+/* The area has room for as many zones as the table, however many there are */
+static void test_extension_layout(void)
+{
+    ZonedHeader h = example();
+
+    h.g.zone_size = h.g.zone_capacity = 1 * MiB;
+    h.g.length = 10 * 1000 * 1000LL * MiB;
+    h.g.extension_size = 16320;
+    g_assert_true(zoned_header_layout(&h, &error_abort));
+    g_assert_cmpint(h.data_offset - h.extension_offset, >=,
+                    (INT64_C(1) << 24) * 16320);
+    g_assert_cmpint(zoned_header_max_length(&h), ==,
+                    (INT64_C(1) << 24) * MiB);
+    round_trip(h);
 }
 
 static void test_layout(void)
@@ -345,20 +421,31 @@ static void test_block_newer(void)
     g_assert_cmpuint(zoned_block_newer(bufs), ==, 0);
 }
 
+static void check_entry_of(const ZonedHeader *h, uint32_t zone, uint64_t entry,
+                           int state, int64_t wp)
+{
+    BlockZoneDescriptor d;
+
+    if (state < 0) {
+        g_assert_false(zoned_entry_check(&h->g, zone, entry));
+        return;
+    }
+    g_assert_true(zoned_entry_check(&h->g, zone, entry));
+    d = zoned_entry_to_zone(&h->g, zone, entry);
+    g_assert_cmpint(d.start, ==, zone * h->g.zone_size);
+    g_assert_cmpint(d.state, ==, state);
+    g_assert_cmpint(d.has_extension, ==, (entry & ZONED_ENTRY_EXTENSION) != 0);
+    g_assert_cmpint(d.non_seq, ==, (entry & ZONED_ENTRY_NON_SEQ) != 0);
+    if (wp >= 0) {
+        g_assert_cmpint(d.wp, ==, wp);
+    }
+}
+
 static void check_entry(uint32_t zone, uint64_t entry, int state, int64_t wp)
 {
     ZonedHeader h = example();
-    int64_t out;
 
-    if (state < 0) {
-        g_assert_false(zoned_entry_check(&h.g, zone, entry));
-        return;
-    }
-    g_assert_true(zoned_entry_check(&h.g, zone, entry));
-    g_assert_cmpint(zoned_entry_to_zone(&h.g, zone, entry, &out), ==, state);
-    if (wp >= 0) {
-        g_assert_cmpint(out, ==, wp);
-    }
+    check_entry_of(&h, zone, entry, state, wp);
 }
 
 static void test_entry(void)
@@ -380,6 +467,9 @@ static void test_entry(void)
     check_entry(2, zoned_entry(ZONED_ENTRY_STATES, 0), -1, 0);
     check_entry(2, UINT64_C(0xf) << 60, -1, 0);
     check_entry(2, UINT64_C(1) << 56, -1, 0);
+    check_entry(2, UINT64_C(1) << 57, -1, 0);
+    check_entry(2, UINT64_C(1) << 58, -1, 0);
+    check_entry(2, UINT64_C(1) << 59, -1, 0);
     check_entry(2, UINT64_C(1) << 55, -1, 0);
     check_entry(2, UINT64_MAX, -1, 0);
     /* The last zone has 4 MiB only, and there is none behind it */
@@ -390,6 +480,35 @@ static void test_entry(void)
     check_entry(UINT32_MAX, zoned_entry(ZONED_ENTRY_FINISHED, 0), -1, 0);
 }
 
+/* The documentation promises the bits of the flags, too */
+static void test_entry_flags(void)
+{
+    ZonedHeader h = extended_example();
+    uint64_t flag = UINT64_C(1) << 58;
+    uint64_t entry;
+
+    check_entry_of(&h, 2, flag, BLK_ZS_CLOSED, 128 * MiB);
+    check_entry_of(&h, 2, flag | 8, BLK_ZS_CLOSED, 128 * MiB + 4096);
+    check_entry_of(&h, 2, flag | 48 * MiB / 512, BLK_ZS_FULL, -1);
+    check_entry_of(&h, 2, flag | UINT64_C(1) << 60, BLK_ZS_FULL, -1);
+    check_entry_of(&h, 2, flag | UINT64_C(2) << 60, BLK_ZS_RDONLY, -1);
+    check_entry_of(&h, 2, flag | UINT64_C(3) << 60, -1, 0);
+    check_entry_of(&h, 0, flag, -1, 0);
+    check_entry_of(&h, 17, flag, -1, 0);
+    check_entry_of(&h, 2, UINT64_C(1) << 59, -1, 0);
+    entry = zoned_entry_change(flag | 8, ZONED_ENTRY_FINISHED, 8192);
+    g_assert_cmphex(entry, ==, flag | UINT64_C(1) << 60 | 16);
+
+    h = example();
+    h.g.model = BLK_Z_HA;
+    flag = UINT64_C(1) << 59;
+    check_entry_of(&h, 2, flag, BLK_ZS_EMPTY, 128 * MiB);
+    check_entry_of(&h, 2, flag | 8, BLK_ZS_CLOSED, 128 * MiB + 4096);
+    check_entry_of(&h, 2, flag | UINT64_C(3) << 60, BLK_ZS_OFFLINE, -1);
+    check_entry_of(&h, 0, flag, -1, 0);
+    check_entry_of(&h, 2, UINT64_C(1) << 58, -1, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -398,10 +517,14 @@ int main(int argc, char **argv)
     g_test_add_func("/zoned-image/header/keeps-rest", test_header_keeps_rest);
     g_test_add_func("/zoned-image/header/pick", test_header_pick);
     g_test_add_func("/zoned-image/header/refused", test_header_refused);
+    g_test_add_func("/zoned-image/extension/bytes", test_extension_bytes);
+    g_test_add_func("/zoned-image/extension/refused", test_extension_refused);
+    g_test_add_func("/zoned-image/extension/layout", test_extension_layout);
     g_test_add_func("/zoned-image/layout", test_layout);
     g_test_add_func("/zoned-image/block", test_block);
     g_test_add_func("/zoned-image/log", test_log);
     g_test_add_func("/zoned-image/block/newer", test_block_newer);
     g_test_add_func("/zoned-image/entry", test_entry);
+    g_test_add_func("/zoned-image/entry/flags", test_entry_flags);
     return g_test_run();
 }

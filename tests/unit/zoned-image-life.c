@@ -26,6 +26,7 @@ struct ZoneUse {
     unsigned int in_flight;
     unsigned int operations;    /* of these */
     bool full;
+    bool extended;              /* an extension was asked for */
     bool tainted;               /* something failed: wp is not known */
 };
 
@@ -112,6 +113,7 @@ void life_create_image(const LifeConfig *c, BlockDriverState *node)
     qdict_put_int(dict, "max-open-zones", g->max_open_zones);
     qdict_put_int(dict, "max-active-zones", g->max_active_zones);
     qdict_put_int(dict, "logical-block-size", g->write_granularity);
+    qdict_put_int(dict, "descriptor-extension-size", g->extension_size);
     v = qobject_input_visitor_new(QOBJECT(dict));
     visit_type_BlockdevCreateOptions(v, NULL, &create.options, &error_abort);
     visit_free(v);
@@ -139,8 +141,23 @@ BlockBackend *life_open_image(const char *node_name, bool writable,
                         (writable ? BDRV_O_RDWR : 0) | BDRV_O_UNMAP, errp);
 }
 
+uint8_t *life_new_extensions(const LifeConfig *c)
+{
+    return g_malloc0(DIV_ROUND_UP(c->g.length, c->g.zone_size) *
+                     c->g.extension_size + 1);
+}
+
+/* To where there is room for that of @zone; where there are none, to nowhere */
+static int read_extension(const LifeConfig *c, BlockBackend *blk,
+                          const BlockZoneDescriptor *zone, uint8_t *buf)
+{
+    return c->g.extension_size ? blk_zone_get_extension(blk, zone->start, buf)
+                               : 0;
+}
+
 int life_read_all(const LifeConfig *c, BlockBackend *blk,
-                  BlockZoneDescriptor *zones, uint8_t *data)
+                  BlockZoneDescriptor *zones, uint8_t *data,
+                  uint8_t *extensions)
 {
     unsigned int nr_zones = DIV_ROUND_UP(c->g.length, c->g.zone_size);
     unsigned int n = nr_zones, i;
@@ -151,9 +168,14 @@ int life_read_all(const LifeConfig *c, BlockBackend *blk,
     }
     g_assert(n == nr_zones);
     for (i = 0; i < life_nr_hot_zones(c) && ret >= 0; i++) {
-        const BlockZoneDescriptor *z = &zones[life_hot_zone(c, i)];
+        uint32_t zone = life_hot_zone(c, i);
+        const BlockZoneDescriptor *z = &zones[zone];
 
         ret = blk_pread(blk, z->start, z->length, data + z->start, 0);
+        if (ret >= 0) {
+            ret = read_extension(c, blk, z,
+                                 extensions + zone * c->g.extension_size);
+        }
     }
     return ret;
 }
@@ -198,6 +220,7 @@ static void check_zone(Life *life, uint32_t i)
 {
     const BlockZoneDescriptor *base = &life->base_zones[i];
     g_autofree uint8_t *data = g_malloc(base->length);
+    g_autofree uint8_t *extension = g_malloc0(life->c->g.extension_size + 1);
     g_autofree char *error = NULL;
     BlockZoneDescriptor zone;
     unsigned int n = 1;
@@ -211,7 +234,11 @@ static void check_zone(Life *life, uint32_t i)
     if (ret < 0) {
         fail(life, "read of zone %" PRIu32 ": %d", i, ret);
     }
-    error = oracle_check_zone(life->oracle, &zone, data, false);
+    ret = read_extension(life->c, life->blk, &zone, extension);
+    if (ret < 0) {
+        fail(life, "extension of zone %" PRIu32 ": %d", i, ret);
+    }
+    error = oracle_check_zone(life->oracle, &zone, data, extension, false);
     if (error) {
         fail(life, "in use: %s", error);
     }
@@ -259,6 +286,7 @@ static const char *check_result(Request *r, int ret)
         return ret && !excused ? "fails" : NULL;
     case GUEST_OPEN:
     case GUEST_CLOSE:
+    case GUEST_EXTENSION:
         return ret && !refused && !excused ? "fails" : NULL;
     case GUEST_FLUSH:
         return ret && !life->c->errors ? "fails" : NULL;
@@ -338,6 +366,8 @@ static int coroutine_fn request_co_run(Request *r)
         return blk_co_zone_mgmt(life->blk, BLK_ZO_OPEN, start, len);
     case GUEST_CLOSE:
         return blk_co_zone_mgmt(life->blk, BLK_ZO_CLOSE, start, len);
+    case GUEST_EXTENSION:
+        return blk_co_zone_set_extension(life->blk, start, r->buf);
     }
     g_assert_not_reached();
 }
@@ -377,6 +407,9 @@ static void request_start(Request *r)
     if (op->kind == GUEST_WRITE || op->kind == GUEST_APPEND) {
         r->buf = qemu_memalign(4096, op->bytes);
         oracle_fill(r->buf, op->bytes, op->id);
+    } else if (op->kind == GUEST_EXTENSION) {
+        r->buf = g_malloc(life->c->g.extension_size);
+        oracle_fill_extension(r->buf, life->c->g.extension_size, op->id);
     }
     for (i = op->zone; i < op->zone + op->nr_zones; i++) {
         life->zones[i].in_flight++;
@@ -510,7 +543,7 @@ static void step_mgmt(Life *life, GuestKind kind, uint32_t zone)
         nr_zones = life->nr_zones;
     } else if (kind == GUEST_RESET && !life->c->hot_zones && one_in(life, 8)) {
         nr_zones += draw(life, MIN(4, life->nr_zones - zone));
-    } else if (kind != GUEST_RESET && use->full) {
+    } else if (kind != GUEST_RESET && kind != GUEST_EXTENSION && use->full) {
         return;
     }
     for (i = zone; i < zone + nr_zones; i++) {
@@ -523,11 +556,31 @@ static void step_mgmt(Life *life, GuestKind kind, uint32_t zone)
         if (kind == GUEST_RESET) {
             life->zones[i].wp = 0;
             life->zones[i].full = false;
+            life->zones[i].extended = false;
+        } else if (kind == GUEST_EXTENSION) {
+            life->zones[i].extended = true;
         } else if (kind == GUEST_FINISH) {
             life->zones[i].full = true;
         }
     }
     request_start(request_new(life, kind, zone, nr_zones));
+}
+
+/*
+ * Is an extension on its way?  To read one beside it would have to wait for
+ * the child, which does nothing meanwhile.
+ */
+static bool sets_extension(Life *life)
+{
+    unsigned int i;
+
+    for (i = 0; i < life->running->len; i++) {
+        if (((Request *)life->running->pdata[i])->op->kind ==
+            GUEST_EXTENSION) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void step_guest(Life *life)
@@ -543,7 +596,8 @@ static void step_guest(Life *life)
                              hot);
         use = &life->zones[zone];
     }
-    if (!use->in_flight && (use->tainted || one_in(life, 8))) {
+    if (!use->in_flight && (use->tainted || one_in(life, 8)) &&
+        !sets_extension(life)) {
         check_zone(life, zone);
     }
     if (kind < 8) {
@@ -552,6 +606,9 @@ static void step_guest(Life *life)
         return;
     } else if (is_conventional(life, zone)) {
         step_random_write(life, zone);
+    } else if (life->c->g.extension_size && !use->wp && !use->full &&
+               one_in(life, 2)) {
+        step_mgmt(life, use->extended ? GUEST_RESET : GUEST_EXTENSION, zone);
     } else if (kind < 55) {
         if (life->c->g.model == BLK_Z_HA) {
             step_random_write(life, zone);
@@ -566,6 +623,8 @@ static void step_guest(Life *life)
         step_mgmt(life, GUEST_FINISH, zone);
     } else if (kind < 95) {
         step_mgmt(life, GUEST_OPEN, zone);
+    } else if (kind < 97 && life->c->g.extension_size) {
+        step_mgmt(life, GUEST_EXTENSION, zone);
     } else {
         step_mgmt(life, GUEST_CLOSE, zone);
     }
@@ -710,10 +769,13 @@ Life *life_new(const LifeConfig *c, uint64_t *random, uint64_t *next_id,
     }
     life->base_zones = g_new0(BlockZoneDescriptor, life->nr_zones);
     life->base_data = g_malloc0(c->g.length);
-    if (life_read_all(c, life->blk, life->base_zones, life->base_data) < 0) {
+    life->base_extensions = life_new_extensions(c);
+    if (life_read_all(c, life->blk, life->base_zones, life->base_data,
+                      life->base_extensions) < 0) {
         fail(life, "cannot be read");
     }
-    life->oracle = oracle_new(&c->g, life->base_zones, life->base_data);
+    life->oracle = oracle_new(&c->g, life->base_zones, life->base_data,
+                              life->base_extensions);
     zones_init(life);
 
     life->disk->deferred = true;
@@ -745,6 +807,7 @@ void life_free(Life *life)
     g_free(life->zones);
     g_free(life->base_zones);
     g_free(life->base_data);
+    g_free(life->base_extensions);
     g_free(life->base_disk);
     g_free(life);
 }

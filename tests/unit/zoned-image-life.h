@@ -42,6 +42,7 @@ typedef struct Life {
     uint32_t nr_zones;
     BlockZoneDescriptor *base_zones;    /* as the image was opened */
     uint8_t *base_data;
+    uint8_t *base_extensions;           /* of all zones */
     uint8_t *base_disk;                 /* all of the child, likewise */
     GArray *log;                        /* of LogEntry */
     Oracle *oracle;
@@ -63,11 +64,15 @@ uint32_t life_hot_zone(const LifeConfig *c, uint32_t i);
 uint32_t life_nr_hot_zones(const LifeConfig *c);
 
 /*
- * Report all zones, and read those that are used to their places in @data.
- * Returns: 0 or -errno.
+ * Report all zones, and read those that are used, and their extensions, to
+ * their places in @data and @extensions.  Returns: 0 or -errno.
  */
 int life_read_all(const LifeConfig *c, BlockBackend *blk,
-                  BlockZoneDescriptor *zones, uint8_t *data);
+                  BlockZoneDescriptor *zones, uint8_t *data,
+                  uint8_t *extensions);
+
+/* Room for the extensions of all zones, zeroed */
+uint8_t *life_new_extensions(const LifeConfig *c);
 
 /**
  * life_new:

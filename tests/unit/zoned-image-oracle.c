@@ -33,6 +33,8 @@ typedef struct Epoch {
     int64_t finished_at;        /* written, when it was finished */
     int64_t failed_at;          /* the lowest write that failed begins here */
     GPtrArray *zeroes;          /* writes of zeroes */
+    uint64_t extension;         /* who sets one, or has; 0: nobody */
+    bool extension_durable;
 } Epoch;
 
 typedef struct Zone {
@@ -66,6 +68,17 @@ void oracle_fill(uint8_t *buf, int64_t bytes, uint64_t id)
         uint64_t mark = MARK(id, i / WORDS);
 
         words[i] = i % WORDS ? stamp(mark, i % WORDS) : mark;
+    }
+}
+
+void oracle_fill_extension(uint8_t *buf, int64_t bytes, uint64_t id)
+{
+    uint64_t *words = (uint64_t *)buf;
+    int64_t i;
+
+    words[0] = id;
+    for (i = 1; i < bytes / sizeof(*words); i++) {
+        words[i] = stamp(id, i);
     }
 }
 
@@ -127,7 +140,7 @@ static void forget_epochs(Zone *z, uint32_t first)
 }
 
 static void zone_init(Zone *z, const BlockZoneDescriptor *desc,
-                      const uint8_t *data)
+                      const uint8_t *data, const uint8_t *extension)
 {
     Epoch *e;
     int64_t i;
@@ -154,10 +167,14 @@ static void zone_init(Zone *z, const BlockZoneDescriptor *desc,
         e->written = desc->wp - desc->start;
     }
     e->durable = e->written;
+    if (desc->has_extension) {
+        e->extension = *(const uint64_t *)extension;
+        e->extension_durable = true;
+    }
 }
 
 Oracle *oracle_new(const ZoneGeometry *g, const BlockZoneDescriptor *zones,
-                   const uint8_t *data)
+                   const uint8_t *data, const uint8_t *extensions)
 {
     Oracle *o = g_new0(Oracle, 1);
     uint32_t i;
@@ -166,7 +183,8 @@ Oracle *oracle_new(const ZoneGeometry *g, const BlockZoneDescriptor *zones,
     o->nr_zones = DIV_ROUND_UP(g->length, g->zone_size);
     o->zones = g_new0(Zone, o->nr_zones);
     for (i = 0; i < o->nr_zones; i++) {
-        zone_init(&o->zones[i], &zones[i], data + zones[i].start);
+        zone_init(&o->zones[i], &zones[i], data + zones[i].start,
+                  extensions + i * g->extension_size);
     }
     o->writes = g_hash_table_new(g_int64_hash, g_int64_equal);
     return o;
@@ -260,6 +278,8 @@ void oracle_start(Oracle *o, GuestOp *op)
             e->finished_at = e->written;
         } else if (is_write(op)) {
             start_write(o, z, e, op);
+        } else if (op->kind == GUEST_EXTENSION && op->ret == 0) {
+            e->extension = op->id;
         }
         op->epochs[i] = last_epoch(z);
     }
@@ -281,7 +301,8 @@ void oracle_durable(Oracle *o, const GuestOp *op)
 {
     uint32_t i;
 
-    if (!is_write(op) && op->kind != GUEST_RESET && op->kind != GUEST_FINISH) {
+    if (!is_write(op) && op->kind != GUEST_RESET &&
+        op->kind != GUEST_FINISH && op->kind != GUEST_EXTENSION) {
         return;
     }
     for (i = 0; i < op->nr_zones; i++) {
@@ -296,6 +317,9 @@ void oracle_durable(Oracle *o, const GuestOp *op)
             durable_write(z, epoch_of(z, op->epochs[i]), op);
         } else if (op->kind == GUEST_FINISH && !z->conventional) {
             epoch_of(z, op->epochs[i])->finish_durable = true;
+        } else if (op->kind == GUEST_EXTENSION) {
+            epoch_of(z, op->epochs[i])->extension = op->id;
+            epoch_of(z, op->epochs[i])->extension_durable = true;
         }
     }
 }
@@ -399,7 +423,7 @@ static char *check_state(Oracle *o, const Zone *z, const Epoch *e,
         }
         break;
     case BLK_ZS_CLOSED:
-        if (wp <= 0 || wp >= z->cap) {
+        if (wp < (d->has_extension ? 0 : 1) || wp >= z->cap) {
             return g_strdup("closed, with an impossible write pointer");
         }
         break;
@@ -423,14 +447,42 @@ static char *check_state(Oracle *o, const Zone *z, const Epoch *e,
     return NULL;
 }
 
+static char *check_extension(Oracle *o, const Epoch *e,
+                             const BlockZoneDescriptor *d,
+                             const uint8_t *extension)
+{
+    g_autofree uint8_t *expected = g_malloc0(o->g.extension_size + 1);
+
+    if (!d->has_extension && e->extension_durable) {
+        return g_strdup("without its extension, which is durable");
+    }
+    if (!d->has_extension && e->extension && d->wp != d->start) {
+        return g_strdup("without its extension, but written to");
+    }
+    if (d->has_extension && !e->extension) {
+        return g_strdup("with an extension");
+    }
+    if (d->has_extension) {
+        oracle_fill_extension(expected, o->g.extension_size, e->extension);
+    }
+    if (memcmp(extension, expected, o->g.extension_size)) {
+        return g_strdup_printf("extension is not that of request %" PRIu64,
+                               d->has_extension ? e->extension : 0);
+    }
+    return NULL;
+}
+
 static char *check_epoch(Oracle *o, const Zone *z, uint32_t nr,
                          const BlockZoneDescriptor *d, const uint8_t *data,
-                         bool reopened)
+                         const uint8_t *extension, bool reopened)
 {
     const Epoch *e = epoch_of(z, nr);
     int64_t claimed, end, i;
     char *error = check_state(o, z, e, d, reopened, &claimed, &end);
 
+    if (!error && !z->conventional) {
+        error = check_extension(o, e, d, extension);
+    }
     if (error) {
         return error;
     }
@@ -459,7 +511,8 @@ static char *check_epoch(Oracle *o, const Zone *z, uint32_t nr,
 }
 
 char *oracle_check_zone(Oracle *o, const BlockZoneDescriptor *zone,
-                        const uint8_t *data, bool reopened)
+                        const uint8_t *data, const uint8_t *extension,
+                        bool reopened)
 {
     const Zone *z = &o->zones[zone->start / o->g.zone_size];
     GString *why;
@@ -470,7 +523,8 @@ char *oracle_check_zone(Oracle *o, const BlockZoneDescriptor *zone,
                     ", capacity %" PRId64, z - o->zones, zone->state,
                     zone->wp - zone->start, z->cap);
     for (i = z->first; i < z->epochs->len; i++) {
-        g_autofree char *error = check_epoch(o, z, i, zone, data, reopened);
+        g_autofree char *error = check_epoch(o, z, i, zone, data, extension,
+                                             reopened);
 
         if (!error) {
             g_string_free(why, true);

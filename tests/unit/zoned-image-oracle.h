@@ -11,7 +11,9 @@
  *  - below a write pointer there is only what was written to the zone since
  *    one and the same reset, and nothing that later data has replaced;
  *  - no data from before a durable reset is there;
- *  - from the write pointer on there are zeroes.
+ *  - from the write pointer on there are zeroes;
+ *  - an extension is there, as a whole, if it is durable or if anything is that
+ *    was written to the zone behind it; and none from before a durable reset.
  *
  * It knows neither the image's format nor the driver.
  */
@@ -32,6 +34,7 @@ typedef enum GuestKind {
     GUEST_OPEN,
     GUEST_CLOSE,
     GUEST_FLUSH,
+    GUEST_EXTENSION,
 } GuestKind;
 
 /* A request of the guest */
@@ -56,9 +59,10 @@ typedef struct Oracle Oracle;
  * @g: the geometry
  * @zones: what a report says of all zones to begin with
  * @data: what the whole disk holds to begin with
+ * @extensions: of all zones, one behind the other, likewise
  */
 Oracle *oracle_new(const ZoneGeometry *g, const BlockZoneDescriptor *zones,
-                   const uint8_t *data);
+                   const uint8_t *data, const uint8_t *extensions);
 void oracle_free(Oracle *o);
 
 /*
@@ -75,14 +79,19 @@ void oracle_durable(Oracle *o, const GuestOp *op);
  * @o: the oracle
  * @zone: what the zone looks like
  * @data: what it holds, all of it
+ * @extension: of its descriptor; zeroes where it has none
  * @reopened: the disk was opened just now: no zone is open
  *
  * Returns: NULL, or what is wrong with it; to be freed.
  */
 char *oracle_check_zone(Oracle *o, const BlockZoneDescriptor *zone,
-                        const uint8_t *data, bool reopened);
+                        const uint8_t *data, const uint8_t *extension,
+                        bool reopened);
 
 /* The data of write @id: each of at most 256 sectors tells which it is */
 void oracle_fill(uint8_t *buf, int64_t bytes, uint64_t id);
+
+/* The extension that request @id sets: each word tells which it is */
+void oracle_fill_extension(uint8_t *buf, int64_t bytes, uint64_t id);
 
 #endif /* TESTS_UNIT_ZONED_IMAGE_ORACLE_H */
