@@ -411,6 +411,797 @@ static void test_reset_large_metadata(void)
     nvme_raw_quit(m);
 }
 
+/*
+ * States and resources
+ */
+
+/* Blocks of the whole zone, by what is left of it, fill it exactly */
+static void assert_fills(Disk *d, unsigned n)
+{
+    NvmeRawZone z = nvme_raw_zone(d->ns, ZONE(n));
+    uint32_t left = ZONE(n) + CAP - z.wp;
+
+    g_assert_cmphex(z.state, !=, STATE(FULL));
+    g_assert_cmphex(z.wp, >=, ZONE(n));
+    g_assert_cmphex(z.wp, <, ZONE(n) + CAP);
+    if (left > 1) {
+        g_assert_cmphex(write_at(d, z.wp, left - 1), ==, 0);
+    }
+    g_assert_cmphex(write_at(d, ZONE(n) + CAP - 1, 2),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    g_assert_cmphex(write_at(d, ZONE(n) + CAP - 1, 1), ==, 0);
+    assert_zone(d, n, STATE(FULL), 0);
+    g_assert_cmphex(write_at(d, ZONE(n) + CAP, 1), ==, ERR(ZONE_FULL));
+}
+
+/* A write that is in flight until resume() */
+
+#define FAULTY \
+    "-blockdev driver=blkdebug,node-name=disk,image.driver=null-co," \
+    "image.memory-backed=on,image.size=1048576"
+
+typedef struct Flight {
+    uint64_t addr;
+    uint16_t cid;
+} Flight;
+
+static void hmp_io(Disk *d, const char *command)
+{
+    g_autofree char *out = qtest_hmp(nvme_raw_qts(d->m), "qemu-io disk \"%s\"",
+                                     command);
+
+    g_assert_cmpstr(out, ==, "");
+}
+
+/* A barrier: what was submitted before has been looked at */
+static void settle(Disk *d)
+{
+    int i;
+
+    for (i = 0; i < 20; i++) {
+        nvme_raw_zone(d->ns, 0);
+    }
+}
+
+static Flight take_off(Disk *d, uint8_t opcode, uint64_t slba, uint32_t nlb)
+{
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, opcode, slba, nlb);
+    Flight f = { .addr = nvme_raw_alloc(d->m, nlb * BS) };
+
+    g_assert_cmpuint(nlb * BS, <=, NVME_RAW_PAGE);
+    nvme_raw_prps(d->c, &cmd, f.addr, nlb * BS);
+    hmp_io(d, "break pwritev A");
+    f.cid = nvme_raw_submit(d->c, 1, &cmd);
+    settle(d);
+    return f;
+}
+
+static uint16_t resume(Disk *d, Flight f)
+{
+    uint16_t status;
+
+    hmp_io(d, "resume A");
+    status = nvme_raw_wait(d->c, 1, f.cid).status;
+    nvme_raw_free(d->m, f.addr);
+    return status;
+}
+
+/* Zone @n is in a state that can be, and its blocks are all there */
+static void assert_consistent(Disk *d, unsigned n)
+{
+    NvmeRawZone z = nvme_raw_zone(d->ns, ZONE(n));
+
+    if (z.state == STATE(EMPTY)) {
+        g_assert_cmphex(z.wp, ==, ZONE(n));
+    }
+    if (z.state != STATE(FULL)) {
+        assert_fills(d, n);
+    }
+    g_assert_cmphex(zone_send(d, n, ACTION(RESET)), ==, 0);
+    assert_zone(d, n, STATE(EMPTY), 0);
+    assert_fills(d, n);
+}
+
+static void test_zns39(void)
+{
+    static const uint8_t actions[] = {
+        ACTION(RESET), ACTION(FINISH), ACTION(CLOSE), ACTION(OPEN),
+    };
+    Disk *d = disk_new_on(FAULTY, "",
+                          ",zoned.max_active=3,zoned.max_open=2");
+    unsigned i, all;
+
+    for (i = 0; i < ARRAY_SIZE(actions); i++) {
+        for (all = 0; all < 2; all++) {
+            NvmeRawCmd cmd = nvme_raw_zone_cmd(d->ns, ZONE(1), actions[i],
+                                               all ? ALL : 0);
+            Flight f = take_off(d, all ? NVME_CMD_ZONE_APPEND : NVME_CMD_WRITE,
+                                ZONE(1), 8);
+            uint16_t cid = nvme_raw_submit(d->c, 1, &cmd);
+
+            settle(d);
+            g_assert_cmphex(resume(d, f), ==, 0);
+            g_assert_cmphex(nvme_raw_wait(d->c, 1, cid).status, ==, 0);
+            assert_consistent(d, 1);
+            g_assert_cmphex(zone_send(d, 1, ACTION(RESET)), ==, 0);
+        }
+    }
+    /* No resource has been lost */
+    for (i = 0; i < 3; i++) {
+        g_assert_cmphex(write_at(d, ZONE(i), 1), ==, 0);
+    }
+    g_assert_cmphex(write_at(d, ZONE(3), 1), ==, ERR(ZONE_TOO_MANY_ACTIVE));
+    disk_free(d);
+}
+
+/* A shutdown with a write in flight */
+static void test_zns39_shutdown(void)
+{
+    Disk *d = disk_new("");
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_WRITE, ZONE(1), 8);
+    uint64_t addr = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    int i;
+
+    for (i = 0; i < 16; i++) {
+        nvme_raw_prps(d->c, &cmd, addr, NVME_RAW_PAGE);
+        nvme_raw_submit(d->c, 1, &cmd);
+        nvme_raw_shutdown(d->c);
+        nvme_raw_disable(d->c);
+        nvme_raw_enable(d->c, NULL);
+        assert_consistent(d, 1);
+        g_assert_cmphex(zone_send(d, 1, ACTION(RESET)), ==, 0);
+    }
+    nvme_raw_free(d->m, addr);
+    disk_free(d);
+}
+
+/* A write of 16 blocks whose second page is not aligned */
+static uint16_t write_bad_prp(Disk *d, uint8_t opcode, uint64_t slba)
+{
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, opcode, slba, 16);
+    uint64_t addr = nvme_raw_alloc(d->m, 4 * NVME_RAW_PAGE);
+    uint16_t status;
+
+    nvme_raw_prps(d->c, &cmd, addr, 2 * NVME_RAW_PAGE);
+    cmd.prp2 |= 0x10;
+    status = nvme_raw_exec(d->c, 1, &cmd).status;
+    nvme_raw_free(d->m, addr);
+    return status;
+}
+
+static void test_zns34(void)
+{
+    Disk *d = disk_new("");
+
+    g_assert_cmphex(write_bad_prp(d, NVME_CMD_WRITE, ZONE(1)),
+                    ==, ERR(INVALID_PRP_OFFSET));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    g_assert_cmphex(write_at(d, ZONE(1), 8), ==, 0);
+    g_assert_cmphex(write_bad_prp(d, NVME_CMD_ZONE_APPEND, ZONE(1)),
+                    ==, ERR(INVALID_PRP_OFFSET));
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 8);
+    g_assert_cmphex(write_at(d, ZONE(1) + 8, 8), ==, 0);
+    assert_fills(d, 1);
+    disk_free(d);
+}
+
+/* Protection information that is wrong, in interleaved metadata */
+static void test_zns34_pi(void)
+{
+    Disk *d = disk_new(",ms=8,mset=1,pi=1");
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_WRITE, 0, 4);
+
+    memset(d->buf, 0x11, sizeof(d->buf));
+    cmd.cdw12 |= 4u << 26;      /* check the guard */
+    g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, d->buf, 4 * (BS + 8)).status,
+                    ==, NVME_E2E_GUARD_ERROR);
+    assert_zone(d, 0, STATE(EMPTY), 0);
+    cmd.cdw12 = 3 | 8u << 26;   /* let the controller insert it */
+    g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, d->buf, 4 * BS).status, ==, 0);
+    assert_zone(d, 0, STATE(IMPLICITLY_OPEN), 4);
+    disk_free(d);
+}
+
+static void test_zns42(void)
+{
+    Disk *d = disk_new(",zoned.max_active=2,zoned.max_open=1");
+
+    g_assert_cmphex(write_at(d, ZONE(1), 1), ==, 0);
+    g_assert_cmphex(zone_send(d, 1, ACTION(CLOSE)), ==, 0);
+    g_assert_cmphex(write_at(d, ZONE(0), 1), ==, 0);
+
+    /* Active zones would be too many: no open one is closed */
+    g_assert_cmphex(write_at(d, ZONE(2), 1), ==, ERR(ZONE_TOO_MANY_ACTIVE));
+    assert_zone(d, 0, STATE(IMPLICITLY_OPEN), 1);
+    g_assert_cmphex(zone_send(d, 2, ACTION(OPEN)),
+                    ==, ERR(ZONE_TOO_MANY_ACTIVE));
+    assert_zone(d, 0, STATE(IMPLICITLY_OPEN), 1);
+    assert_zone(d, 1, STATE(CLOSED), 1);
+    assert_zone(d, 2, STATE(EMPTY), 0);
+
+    /* One that can be opened makes the controller close the other one */
+    g_assert_cmphex(zone_send(d, 1, ACTION(OPEN)), ==, 0);
+    assert_zone(d, 0, STATE(CLOSED), 1);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 1);
+    /* But not an explicitly opened one */
+    g_assert_cmphex(write_at(d, ZONE(0) + 1, 1), ==, ERR(ZONE_TOO_MANY_OPEN));
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 1);
+    disk_free(d);
+}
+
+static uint16_t send_all(Disk *d, uint8_t action)
+{
+    return nvme_raw_zone_send(d->ns, UINT64_MAX, action, ALL);
+}
+
+static void write_and_close(Disk *d, unsigned first, unsigned last)
+{
+    unsigned i;
+
+    for (i = first; i <= last; i++) {
+        g_assert_cmphex(write_at(d, ZONE(i), 1), ==, 0);
+        g_assert_cmphex(zone_send(d, i, ACTION(CLOSE)), ==, 0);
+    }
+}
+
+static void test_zns51(void)
+{
+    Disk *d = disk_new(",zoned.max_active=6,zoned.max_open=3");
+    unsigned i;
+
+    write_and_close(d, 0, 3);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, ERR(ZONE_TOO_MANY_OPEN));
+    for (i = 0; i < 4; i++) {
+        assert_zone(d, i, STATE(CLOSED), 1);
+    }
+    /* An explicitly opened zone takes the room of one */
+    g_assert_cmphex(zone_send(d, 3, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(zone_send(d, 4, ACTION(OPEN)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, ERR(ZONE_TOO_MANY_OPEN));
+    for (i = 0; i < 3; i++) {
+        assert_zone(d, i, STATE(CLOSED), 1);
+    }
+    /* An implicitly opened zone does not: the controller closes it */
+    g_assert_cmphex(zone_send(d, 4, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(write_at(d, ZONE(4), 1), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, 0);
+    for (i = 0; i < 3; i++) {
+        assert_zone(d, i, STATE(EXPLICITLY_OPEN), 1);
+    }
+    assert_zone(d, 4, STATE(CLOSED), 1);
+    g_assert_cmphex(send_all(d, ACTION(CLOSE)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, 0);
+    assert_zone(d, 0, STATE(EMPTY), 0);
+    disk_free(d);
+}
+
+static void test_zns51_no_auto_transition(void)
+{
+    Disk *d = disk_new_on(DRIVE, ",zoned.auto_transition=off",
+                          ",zoned.max_active=6,zoned.max_open=3");
+    unsigned i;
+
+    write_and_close(d, 0, 2);
+    g_assert_cmphex(write_at(d, ZONE(4), 1), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, ERR(ZONE_TOO_MANY_OPEN));
+    for (i = 0; i < 3; i++) {
+        assert_zone(d, i, STATE(CLOSED), 1);
+    }
+    assert_zone(d, 4, STATE(IMPLICITLY_OPEN), 1);
+    g_assert_cmphex(zone_send(d, 4, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(OPEN)), ==, 0);
+    for (i = 0; i < 3; i++) {
+        assert_zone(d, i, STATE(EXPLICITLY_OPEN), 1);
+    }
+    disk_free(d);
+}
+
+static void assert_ext(Disk *d, unsigned n, bool valid, uint8_t byte)
+{
+    uint8_t got[64 + 64 + 64], want[64];
+
+    memset(want, byte, sizeof(want));
+    g_assert_cmphex(nvme_raw_recv(d->ns, ZONE(n), NVME_ZONE_REPORT_EXTENDED, 0,
+                                  true, got, sizeof(got)), ==, 0);
+    g_assert_cmphex(!!(got[64 + 2] & NVME_ZA_ZD_EXT_VALID), ==, valid);
+    if (valid) {
+        g_assert_cmpmem(got + 128, 64, want, 64);
+    }
+}
+
+static void test_zns84(void)
+{
+    Disk *d = disk_new(",zoned.descr_ext_size=64,zoned.max_active=1");
+    NvmeRawCmd cmd = nvme_raw_zone_cmd(d->ns, 0, ACTION(SET_ZD_EXT), 0);
+    uint8_t ext[64];
+
+    memset(ext, 0xaa, sizeof(ext));
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, 0, ext, 64), ==, 0);
+    assert_zone(d, 0, STATE(CLOSED), 0);
+    assert_ext(d, 0, true, 0xaa);
+
+    memset(ext, 0xbb, sizeof(ext));
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, 0, ext, 64),
+                    ==, ERR(ZONE_INVAL_TRANSITION));
+    assert_ext(d, 0, true, 0xaa);
+    /* Nor does one that has no data */
+    cmd.prp1 = 0xffffffffffff0000;
+    g_assert_cmphex(nvme_raw_exec(d->c, 1, &cmd).status, !=, 0);
+    assert_ext(d, 0, true, 0xaa);
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, ZONE(1), ext, 64),
+                    ==, ERR(ZONE_TOO_MANY_ACTIVE));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    assert_ext(d, 1, false, 0);
+    disk_free(d);
+}
+
+/*
+ * ZRWA: 16 blocks, flushed by 4, for two zones at a time
+ */
+
+#define ZRWAS 16
+#define ZRWAFG 4
+#define ZRWA_PROPS(numzrwa) \
+    ",zoned.zrwas=8K,zoned.zrwafg=2K,zoned.numzrwa=" numzrwa
+
+static uint16_t open_zrwa(Disk *d, unsigned n)
+{
+    return nvme_raw_zone_send(d->ns, ZONE(n), ACTION(OPEN),
+                              NVME_ZSFLAG_ZRWA_ALLOC);
+}
+
+static uint16_t flush_zrwa(Disk *d, uint64_t lba)
+{
+    return nvme_raw_zone_send(d->ns, lba, ACTION(ZRWA_FLUSH), 0);
+}
+
+static void test_zns88(void)
+{
+    Disk *d = disk_new(ZRWA_PROPS("2"));
+
+    g_assert_cmphex(open_zrwa(d, 0), ==, 0);
+    assert_zone(d, 0, STATE(EXPLICITLY_OPEN), 0);
+    /* In none but empty zones */
+    g_assert_cmphex(open_zrwa(d, 0), ==, ERR(INVALID_ZONE_OP));
+    g_assert_cmphex(write_at(d, ZONE(1), 4), ==, 0);
+    g_assert_cmphex(open_zrwa(d, 1), ==, ERR(INVALID_ZONE_OP));
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 4);
+    g_assert_cmphex(zone_send(d, 1, ACTION(CLOSE)), ==, 0);
+    g_assert_cmphex(open_zrwa(d, 1), ==, ERR(INVALID_ZONE_OP));
+    assert_zone(d, 1, STATE(CLOSED), 4);
+    g_assert_cmphex(nvme_raw_zone_send(d->ns, 0, ACTION(OPEN),
+                                       ALL | NVME_ZSFLAG_ZRWA_ALLOC),
+                    ==, ERR(INVALID_ZONE_OP));
+    assert_zone(d, 1, STATE(CLOSED), 4);
+    g_assert_cmphex(zone_send(d, 1, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(open_zrwa(d, 1), ==, ERR(INVALID_ZONE_OP));
+    /* One is left */
+    g_assert_cmphex(open_zrwa(d, 2), ==, 0);
+    g_assert_cmphex(open_zrwa(d, 3), ==, ERR(NOZRWA));
+    assert_zone(d, 3, STATE(EMPTY), 0);
+    disk_free(d);
+}
+
+static void zrwa_given_back(Disk *d, unsigned n)
+{
+    unsigned round, i;
+
+    for (round = 0; round < 6; round++) {
+        for (i = 0; i < n; i++) {
+            g_assert_cmphex(open_zrwa(d, i), ==, 0);
+            /* Opened again, without or with a close in between */
+            g_assert_cmphex(zone_send(d, i, ACTION(OPEN)), ==, 0);
+            g_assert_cmphex(zone_send(d, i, ACTION(CLOSE)), ==, 0);
+            g_assert_cmphex(zone_send(d, i, ACTION(OPEN)), ==, 0);
+        }
+        if (n < NR_ZONES) {
+            g_assert_cmphex(open_zrwa(d, n), ==, ERR(NOZRWA));
+        }
+        for (i = 0; i < n; i++) {
+            switch (round % 3) {
+            case 0:
+                g_assert_cmphex(zone_send(d, i, ACTION(FINISH)), ==, 0);
+                break;
+            case 1:
+                g_assert_cmphex(write_at(d, ZONE(i), ZRWAS), ==, 0);
+                break;
+            }
+            g_assert_cmphex(zone_send(d, i, ACTION(RESET)), ==, 0);
+            assert_zone(d, i, STATE(EMPTY), 0);
+        }
+    }
+}
+
+static void test_zns92(void)
+{
+    Disk *d = disk_new(ZRWA_PROPS("2"));
+
+    zrwa_given_back(d, 2);
+    disk_free(d);
+}
+
+/* As many as there are zones */
+static void test_zns92_unlimited(void)
+{
+    Disk *d = disk_new(ZRWA_PROPS("0"));
+
+    zrwa_given_back(d, NR_ZONES);
+    disk_free(d);
+}
+
+/* The window's last block, with flushes of single blocks */
+static void test_zns91_block(void)
+{
+    Disk *d = disk_new(",zoned.zrwas=8K");
+
+    g_assert_cmphex(open_zrwa(d, 1), ==, 0);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAS),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 0);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAS - 1), ==, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), ZRWAS);
+    disk_free(d);
+}
+
+static void test_zns91(void)
+{
+    Disk *d = disk_new(ZRWA_PROPS("1"));
+    uint64_t lba;
+
+    g_assert_cmphex(open_zrwa(d, 1), ==, 0);
+    g_assert_cmphex(write_at(d, ZONE(1) + 8, 8), ==, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 0);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + 2), ==, ERR(INVALID_FIELD));
+    /* The window ends at block 15 */
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAS), !=, 0);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAS + ZRWAFG - 1), !=, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 0);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAFG - 1), ==, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), ZRWAFG);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + ZRWAFG + ZRWAS - 1), ==, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), ZRWAFG + ZRWAS);
+
+    /* Up to the end of the capacity, which is not at a window's */
+    for (lba = ZRWAFG + 2 * ZRWAS; lba <= CAP; lba += ZRWAS) {
+        g_assert_cmphex(flush_zrwa(d, ZONE(1) + lba - 1), ==, 0);
+    }
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 84);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + CAP + ZRWAFG - 1), !=, 0);
+    assert_zone(d, 1, STATE(EXPLICITLY_OPEN), 84);
+    g_assert_cmphex(flush_zrwa(d, ZONE(1) + CAP - 1), ==, 0);
+    assert_zone(d, 1, STATE(FULL), 0);
+    /* And gave its resource back */
+    g_assert_cmphex(open_zrwa(d, 2), ==, 0);
+    /* Implicit flushes fill a zone, too */
+    for (lba = 0; lba < CAP; lba += 8) {
+        g_assert_cmphex(write_at(d, ZONE(2) + lba, 8), ==, 0);
+    }
+    assert_zone(d, 2, STATE(EXPLICITLY_OPEN), CAP - ZRWAS);
+    g_assert_cmphex(flush_zrwa(d, ZONE(2) + CAP - 1), ==, 0);
+    assert_zone(d, 2, STATE(FULL), 0);
+    disk_free(d);
+}
+
+/*
+ * Copy, Compare and Verify
+ */
+
+typedef struct Range {
+    uint64_t slba;
+    uint16_t nlb;
+} Range;
+
+static uint16_t copy(Disk *d, uint64_t to, const Range *from, unsigned nr)
+{
+    NvmeCopySourceRangeFormat0 ranges[4] = { 0 };
+    NvmeRawCmd cmd = {
+        .opcode = NVME_CMD_COPY,
+        .nsid = 1,
+        .cdw10 = to,
+        .cdw11 = to >> 32,
+        .cdw12 = nr - 1,
+    };
+    unsigned i;
+
+    g_assert_cmpuint(nr, <=, ARRAY_SIZE(ranges));
+    for (i = 0; i < nr; i++) {
+        ranges[i].slba = cpu_to_le64(from[i].slba);
+        ranges[i].nlb = cpu_to_le16(from[i].nlb - 1);
+    }
+    return nvme_raw_out(d->c, 1, cmd, ranges, sizeof(ranges)).status;
+}
+
+#define COPY(d, to, ...) ({                                     \
+        static const Range ranges_[] = { __VA_ARGS__ };         \
+        copy(d, to, ranges_, ARRAY_SIZE(ranges_));              \
+    })
+
+static void fill(Disk *d, uint8_t seed)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof(d->buf); i++) {
+        d->buf[i] = seed + i + i / BS;
+    }
+}
+
+static void test_zns76(void)
+{
+    Disk *d = disk_new("");
+    uint8_t got[40 * BS];
+
+    fill(d, 1);
+    g_assert_cmphex(write_at(d, ZONE(0), 96), ==, 0);
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 16 }, { 32, 8 }), ==, 0);
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 24);
+    g_assert_cmphex(COPY(d, ZONE(1) + 24, { 48, 16 }), ==, 0);
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 40);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 40, got), ==, 0);
+    g_assert_cmpmem(got, 16 * BS, d->buf, 16 * BS);
+    g_assert_cmpmem(got + 16 * BS, 8 * BS, d->buf + 32 * BS, 8 * BS);
+    g_assert_cmpmem(got + 24 * BS, 16 * BS, d->buf + 48 * BS, 16 * BS);
+    g_assert_cmphex(COPY(d, ZONE(1) + 40, { 0, 56 }), ==, 0);
+    assert_zone(d, 1, STATE(FULL), 0);
+    disk_free(d);
+}
+
+static void test_zns77(void)
+{
+    Disk *d = disk_new(",zoned.max_active=3");
+
+    g_assert_cmphex(write_at(d, ZONE(0), 96), ==, 0);
+    /* The destination is not at the write pointer, full, or too small */
+    g_assert_cmphex(COPY(d, ZONE(1) + 1, { 0, 1 }),
+                    ==, ERR(ZONE_INVALID_WRITE));
+    g_assert_cmphex(COPY(d, ZONE(0), { 0, 1 }), ==, ERR(ZONE_FULL));
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 90 }, { 0, 7 }),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    /* The source crosses zones, or is not there */
+    g_assert_cmphex(COPY(d, ZONE(1), { ZS - 1, 2 }),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 1 }, { ZS - 1, 2 }),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    g_assert_cmphex(COPY(d, ZONE(1), { ZONE(NR_ZONES), 1 }),
+                    ==, ERR(LBA_RANGE));
+    /* No zone has been opened */
+    assert_zone(d, 1, STATE(EMPTY), 0);
+
+    write_and_close(d, 2, 4);
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 1 }), ==,
+                    ERR(ZONE_TOO_MANY_ACTIVE));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    disk_free(d);
+}
+
+/* A destination whose zone number has more than 32 bits */
+static void test_zns77_far(void)
+{
+    Disk *d = disk_new("");
+
+    g_assert_cmphex(write_at(d, ZONE(0), 8), ==, 0);
+    g_assert_cmphex(COPY(d, (1ull << 39) + ZONE(1), { 0, 1 }),
+                    ==, ERR(LBA_RANGE));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    disk_free(d);
+}
+
+static void test_zns77_limits(void)
+{
+    Disk *d = disk_new(",mcl=8,mssrl=6,msrc=2");
+
+    g_assert_cmphex(write_at(d, ZONE(0), 96), ==, 0);
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 7 }), ==, ERR(CMD_SIZE_LIMIT));
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 5 }, { 0, 4 }),
+                    ==, ERR(CMD_SIZE_LIMIT));
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 1 }, { 0, 1 }, { 0, 1 }, { 0, 1 }),
+                    ==, ERR(CMD_SIZE_LIMIT));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 5 }, { 0, 3 }), ==, 0);
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 8);
+    disk_free(d);
+}
+
+/* The write pointer that is reported after a Copy whose write fails */
+static void test_zns34_copy(void)
+{
+    Disk *d = disk_new_on(FAULTY ",inject-error.0.event=pwritev,"
+                          "inject-error.0.iotype=write,"
+                          "inject-error.0.once=on,"
+                          "inject-error.0.sector=128", "", "");
+    NvmeRawZone z;
+
+    g_assert_cmphex(write_at(d, ZONE(0), 96), ==, 0);
+    g_assert_cmphex(COPY(d, ZONE(1), { 0, 8 }), !=, 0);
+    z = nvme_raw_zone(d->ns, ZONE(1));
+    g_assert_cmphex(z.wp, <=, ZONE(1) + 8);
+    g_assert_cmphex(write_at(d, z.wp, 8), ==, 0);
+    assert_fills(d, 1);
+    disk_free(d);
+}
+
+static uint16_t verify(Disk *d, uint64_t slba, uint32_t nlb)
+{
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_VERIFY, slba, nlb);
+
+    return nvme_raw_exec(d->c, 1, &cmd).status;
+}
+
+static uint16_t compare(Disk *d, uint64_t slba, uint32_t nlb)
+{
+    return nvme_raw_out(d->c, 1, nvme_raw_rw(d->ns, NVME_CMD_COMPARE, slba,
+                                             nlb), d->buf, nlb * BS).status;
+}
+
+static void test_zns74(void)
+{
+    Disk *d = disk_new("");
+    uint8_t got[2 * BS];
+
+    fill(d, 7);
+    g_assert_cmphex(write_at(d, ZONE(0), 8), ==, 0);
+    g_assert_cmphex(compare(d, ZONE(0), 8), ==, 0);
+    g_assert_cmphex(verify(d, ZONE(0), 8), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZS - 1, 2, got),
+                    ==, ERR(ZONE_BOUNDARY_ERROR));
+    g_assert_cmphex(compare(d, ZS - 1, 2), ==, ERR(ZONE_BOUNDARY_ERROR));
+    g_assert_cmphex(verify(d, ZS - 1, 2), ==, ERR(ZONE_BOUNDARY_ERROR));
+    disk_free(d);
+
+    d = disk_new(",zoned.cross_read=on");
+    g_assert_cmphex(nvme_raw_read(d->ns, ZS - 1, 2, got), ==, 0);
+    g_assert_cmphex(compare(d, ZS - 1, 2), ==, 0);
+    g_assert_cmphex(verify(d, ZS - 1, 2), ==, 0);
+    disk_free(d);
+}
+
+/*
+ * Two controllers that share a namespace
+ */
+
+static NvmeRaw *boot_shared(NvmeRawCtrl *c[2])
+{
+    NvmeRaw *m = nvme_raw_boot(DRIVE "-device nvme-subsys,id=s "
+                               "-device nvme,serial=raw,subsys=s "
+                               "-device nvme,serial=raw,subsys=s "
+                               "-device nvme-ns,nsid=1," ZONED);
+
+    c[0] = nvme_raw_ctrl(m, 0);
+    c[1] = nvme_raw_ctrl(m, 1);
+    return m;
+}
+
+static void assert_state(NvmeRawNs *ns, unsigned n, uint8_t state)
+{
+    g_assert_cmphex(nvme_raw_zone(ns, ZONE(n)).state, ==, state);
+}
+
+static void test_zns102(void)
+{
+    NvmeRawCtrl *c[2];
+    NvmeRaw *m = boot_shared(c);
+    NvmeRawNs *ns[2];
+    uint8_t buf[BS] = { 0 };
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        nvme_raw_enable(c[i], NULL);
+        ns[i] = nvme_raw_ns(c[i], 1);
+    }
+    g_assert_cmphex(nvme_raw_write(ns[0], ZONE(0), 1, buf), ==, 0);
+    g_assert_cmphex(nvme_raw_write(ns[1], ZONE(0) + 1, 1, buf), ==, 0);
+    g_assert_cmphex(nvme_raw_zone_send(ns[0], ZONE(1), ACTION(OPEN), 0), ==, 0);
+
+    nvme_raw_shutdown(c[1]);
+    assert_state(ns[0], 0, STATE(IMPLICITLY_OPEN));
+    assert_state(ns[0], 1, STATE(EXPLICITLY_OPEN));
+    /* Nor does the reset of a controller change zones */
+    nvme_raw_disable(c[1]);
+    assert_state(ns[0], 1, STATE(EXPLICITLY_OPEN));
+
+    /* The last one */
+    nvme_raw_shutdown(c[0]);
+    nvme_raw_disable(c[0]);
+    nvme_raw_enable(c[1], NULL);
+    assert_state(ns[1], 0, STATE(CLOSED));
+    assert_state(ns[1], 1, STATE(EMPTY));
+
+    /* One that was shut down, but not reset, is none that uses zones */
+    nvme_raw_enable(c[0], NULL);
+    g_assert_cmphex(nvme_raw_zone_send(ns[0], ZONE(0), ACTION(OPEN), 0), ==, 0);
+    nvme_raw_shutdown(c[0]);
+    assert_state(ns[1], 0, STATE(EXPLICITLY_OPEN));
+    nvme_raw_shutdown(c[1]);
+    nvme_raw_disable(c[1]);
+    nvme_raw_enable(c[1], NULL);
+    assert_state(ns[1], 0, STATE(CLOSED));
+
+    g_free(ns[0]);
+    g_free(ns[1]);
+    nvme_raw_quit(m);
+}
+
+static void test_zns5(void)
+{
+    const NvmeRawConfig nvm_only = { .css = 0, .queues = 1, .depth = 16 };
+    NvmeRawCtrl *c[2];
+    NvmeRaw *m = boot_shared(c);
+    NvmeRawNs *ns[2];
+    uint8_t buf[BS] = { 0 };
+
+    nvme_raw_enable(c[0], NULL);
+    nvme_raw_enable(c[1], &nvm_only);
+    ns[0] = nvme_raw_ns(c[0], 1);
+    ns[1] = nvme_raw_ns(c[1], 1);
+    g_assert_cmphex(nvme_raw_append(ns[0], 0, 1, buf, NULL), ==, 0);
+    g_assert_cmphex(nvme_raw_append(ns[1], 0, 1, buf, NULL),
+                    ==, ERR(INVALID_OPCODE));
+    g_assert_cmphex(nvme_raw_zone_send(ns[1], 0, ACTION(CLOSE), 0),
+                    ==, ERR(INVALID_OPCODE));
+    g_assert_cmphex(nvme_raw_read(ns[1], 0, 1, buf), ==, 0);
+    nvme_raw_disable(c[1]);
+    nvme_raw_enable(c[1], NULL);
+    g_assert_cmphex(nvme_raw_append(ns[1], 0, 1, buf, NULL), ==, 0);
+    g_assert_cmphex(nvme_raw_append(ns[0], 0, 1, buf, NULL), ==, 0);
+    g_free(ns[0]);
+    g_free(ns[1]);
+    nvme_raw_quit(m);
+}
+
+/*
+ * Limits count in pages of CAP.MPSMIN, whatever CC.MPS is
+ */
+
+static void test_zns19(void)
+{
+    Disk *d = disk_new_on(DRIVE, ",mdts=3,vsl=3,zoned.zasl=1", "");
+    NvmeRawConfig config = NVME_RAW_CONFIG_DEFAULT;
+
+    for (config.mps = 0; config.mps <= 2; config.mps++) {
+        nvme_raw_disable(d->c);
+        nvme_raw_enable(d->c, &config);
+        g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+        g_assert_cmphex(nvme_raw_append(d->ns, 0, 17, d->buf, NULL),
+                        ==, ERR(INVALID_FIELD));
+        g_assert_cmphex(nvme_raw_append(d->ns, 0, 16, d->buf, NULL), ==, 0);
+        g_assert_cmphex(write_at(d, 16, 65), ==, ERR(INVALID_FIELD));
+        g_assert_cmphex(write_at(d, 16, 64), ==, 0);
+        g_assert_cmphex(verify(d, 0, 65), ==, ERR(INVALID_FIELD));
+        g_assert_cmphex(verify(d, 0, 64), ==, 0);
+    }
+    disk_free(d);
+}
+
+static void test_zns19_metadata(void)
+{
+    Disk *d = disk_new_on(DRIVE, ",zoned.zasl=1", ",ms=8,mset=1");
+
+    g_assert_cmphex(nvme_raw_append(d->ns, 0, 16, d->buf, NULL),
+                    ==, ERR(INVALID_FIELD));
+    g_assert_cmphex(nvme_raw_append(d->ns, 0, 15, d->buf, NULL), ==, 0);
+    disk_free(d);
+}
+
+static void test_zns18(void)
+{
+    g_autofree char *err = NULL;
+    Disk *d = disk_new_on(DRIVE, ",mdts=0,zoned.zasl=2", "");
+
+    g_assert_cmphex(nvme_raw_append(d->ns, 0, 33, d->buf, NULL),
+                    ==, ERR(INVALID_FIELD));
+    g_assert_cmphex(nvme_raw_append(d->ns, 0, 32, d->buf, NULL), ==, 0);
+    disk_free(d);
+
+    err = nvme_raw_refused("-device nvme,serial=raw,mdts=3,zoned.zasl=4");
+    g_assert_nonnull(err);
+    g_assert_nonnull(strstr(err, "zoned.zasl"));
+
+    /* A limit of more than 32 bits is none that refuses everything */
+    d = disk_new_on(DRIVE, ",mdts=20", "");
+    g_assert_cmphex(write_at(d, 0, 96), ==, 0);
+    disk_free(d);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -424,6 +1215,30 @@ static const struct {
     { "ZNS-62", test_zns62 },
     { "ZNS-62/no-limit", test_zns62_no_limit },
     { "reset-large-metadata", test_reset_large_metadata },
+    { "ZNS-34", test_zns34 },
+    { "ZNS-34/pi", test_zns34_pi },
+    { "ZNS-39", test_zns39 },
+    { "ZNS-39/shutdown", test_zns39_shutdown },
+    { "ZNS-42", test_zns42 },
+    { "ZNS-51", test_zns51 },
+    { "ZNS-51/no-auto-transition", test_zns51_no_auto_transition },
+    { "ZNS-84", test_zns84 },
+    { "ZNS-88", test_zns88 },
+    { "ZNS-91", test_zns91 },
+    { "ZNS-91/block", test_zns91_block },
+    { "ZNS-92", test_zns92 },
+    { "ZNS-92/unlimited", test_zns92_unlimited },
+    { "ZNS-34/copy", test_zns34_copy },
+    { "ZNS-74", test_zns74 },
+    { "ZNS-76", test_zns76 },
+    { "ZNS-77", test_zns77 },
+    { "ZNS-77/far", test_zns77_far },
+    { "ZNS-77/limits", test_zns77_limits },
+    { "ZNS-5", test_zns5 },
+    { "ZNS-18", test_zns18 },
+    { "ZNS-19", test_zns19 },
+    { "ZNS-19/metadata", test_zns19_metadata },
+    { "ZNS-102", test_zns102 },
 };
 
 int main(int argc, char **argv)
