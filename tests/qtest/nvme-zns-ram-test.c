@@ -1202,6 +1202,297 @@ static void test_zns18(void)
     disk_free(d);
 }
 
+/*
+ * The data, and the drive below
+ */
+
+static void test_zns52(void)
+{
+    Disk *d = disk_new_on("-blockdev driver=null-co,node-name=disk,"
+                          "memory-backed=on,size=1048576,read-only=on", "",
+                          ",zoned.descr_ext_size=64");
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_WRITE_ZEROES, 0, 1);
+    unsigned action;
+
+    g_assert_cmphex(write_at(d, 0, 1), ==, ERR(NS_WRITE_PROT));
+    g_assert_cmphex(nvme_raw_append(d->ns, 0, 1, d->buf, NULL),
+                    ==, ERR(NS_WRITE_PROT));
+    g_assert_cmphex(nvme_raw_exec(d->c, 1, &cmd).status,
+                    ==, ERR(NS_WRITE_PROT));
+    g_assert_cmphex(COPY(d, 0, { ZONE(1), 1 }), ==, ERR(NS_WRITE_PROT));
+    for (action = ACTION(CLOSE); action <= ACTION(OFFLINE); action++) {
+        g_assert_cmphex(zone_send(d, 0, action), ==, ERR(NS_WRITE_PROT));
+        g_assert_cmphex(send_all(d, action), ==, ERR(NS_WRITE_PROT));
+    }
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, 0, d->buf, 64),
+                    ==, ERR(NS_WRITE_PROT));
+    assert_zone(d, 0, STATE(EMPTY), 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, 0, 8, d->buf), ==, 0);
+    disk_free(d);
+}
+
+/* A file, on which no flush succeeds, and that is removed at once */
+static Disk *disk_no_flush(const char *props)
+{
+    g_autofree char *path = NULL, *drive = NULL;
+    Disk *d;
+    int fd = g_file_open_tmp("qtest-nvme-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(ftruncate(fd, 2 * MiB), ==, 0);
+    close(fd);
+    drive = g_strdup_printf("-blockdev driver=blkdebug,node-name=disk,"
+                            "image.driver=file,image.filename=%s,"
+                            "inject-error.0.event=none,"
+                            "inject-error.0.iotype=flush", path);
+    d = disk_new_on(drive, "", props);
+    unlink(path);
+    return d;
+}
+
+static uint16_t write_fua(Disk *d, uint8_t opcode, uint64_t slba, bool fua)
+{
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, opcode, slba, 1);
+
+    cmd.cdw12 |= fua ? NVME_RW_FUA << 16 : 0;
+    if (d->ns->ms) {
+        /* Insert protection information, for an Append with its place */
+        cmd.cdw12 |= 8u << 26 | (opcode == NVME_CMD_ZONE_APPEND) << 25;
+        cmd.cdw14 = slba;
+    }
+    return nvme_raw_out(d->c, 1, cmd, d->buf, BS).status;
+}
+
+static void assert_fua(Disk *d)
+{
+    static const uint8_t opcodes[] = {
+        NVME_CMD_WRITE, NVME_CMD_ZONE_APPEND, NVME_CMD_WRITE_ZEROES,
+    };
+    unsigned i;
+
+    for (i = 0; i < ARRAY_SIZE(opcodes); i++) {
+        g_assert_cmphex(write_fua(d, opcodes[i], ZONE(i), false), ==, 0);
+        g_assert_cmphex(zone_send(d, i, ACTION(RESET)), ==, 0);
+        g_assert_cmphex(write_fua(d, opcodes[i], ZONE(i), true),
+                        ==, NVME_WRITE_FAULT);
+    }
+}
+
+static void test_zns71(void)
+{
+    Disk *d = disk_no_flush("");
+    NvmeRawCmd flush = { .opcode = NVME_CMD_FLUSH, .nsid = 1 };
+
+    assert_fua(d);
+    g_assert_cmphex(write_at(d, ZONE(8), 1), ==, 0);
+    g_assert_cmphex(nvme_raw_exec(d->c, 1, &flush).status,
+                    ==, NVME_WRITE_FAULT);
+    disk_free(d);
+}
+
+static void test_zns71_pi(void)
+{
+    Disk *d = disk_no_flush(",ms=8,mset=1,pi=1");
+
+    assert_fua(d);
+    disk_free(d);
+}
+
+static void test_zns71_copy(void)
+{
+    Disk *d = disk_no_flush("");
+    NvmeCopySourceRangeFormat0 range = { .slba = 0, .nlb = 0 };
+    NvmeRawCmd cmd = { .opcode = NVME_CMD_COPY, .nsid = 1, .cdw10 = ZONE(1) };
+
+    g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, &range, sizeof(range)).status,
+                    ==, 0);
+    cmd.cdw10++;
+    cmd.cdw12 = 1u << 30;
+    g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, &range, sizeof(range)).status,
+                    !=, 0);
+    disk_free(d);
+}
+
+/* An image of zones that have been full */
+static char *old_image(void)
+{
+    char *path = NULL;
+    g_autofree uint8_t *old = g_malloc(2 * MiB);
+    int fd = g_file_open_tmp("qtest-nvme-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    memset(old, 0xdd, 2 * MiB);
+    g_assert_cmpint(write(fd, old, 2 * MiB), ==, 2 * MiB);
+    close(fd);
+    return path;
+}
+
+static Disk *disk_old(const char *props)
+{
+    g_autofree char *path = old_image();
+    g_autofree char *drive = g_strdup_printf("-blockdev driver=file,"
+                                             "node-name=disk,filename=%s",
+                                             path);
+    Disk *d = disk_new_on(drive, "", props);
+
+    unlink(path);
+    return d;
+}
+
+static void test_zns27(void)
+{
+    Disk *d = disk_old(",zoned.cross_read=on");
+    const size_t len = 32 * BS;
+    uint8_t got[32 * BS];
+    Range unwritten = { ZONE(3), 8 };
+
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 32, got), ==, 0);
+    g_assert_true(buffer_is_zero(got, len));
+    fill(d, 3);
+    g_assert_cmphex(write_at(d, ZONE(1), 20), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 32, got), ==, 0);
+    g_assert_cmpmem(got, 20 * BS, d->buf, 20 * BS);
+    g_assert_true(buffer_is_zero(got + 20 * BS, 12 * BS));
+    /* From the end of an empty zone into one that has data */
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1) - 16, 32, got), ==, 0);
+    g_assert_true(buffer_is_zero(got, 16 * BS));
+    g_assert_cmpmem(got + 16 * BS, 16 * BS, d->buf, 16 * BS);
+    /* A zone that was finished has no more data than before */
+    g_assert_cmphex(zone_send(d, 1, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1) + 16, 32, got), ==, 0);
+    g_assert_cmpmem(got, 4 * BS, d->buf + 16 * BS, 4 * BS);
+    g_assert_true(buffer_is_zero(got + 4 * BS, 28 * BS));
+
+    memset(d->buf, 0, sizeof(d->buf));
+    g_assert_cmphex(compare(d, ZONE(2), 32), ==, 0);
+    g_assert_cmphex(copy(d, ZONE(2), &unwritten, 1), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(2), 8, got), ==, 0);
+    g_assert_true(buffer_is_zero(got, 8 * BS));
+    disk_free(d);
+}
+
+static void test_zns27_zrwa(void)
+{
+    Disk *d = disk_old(ZRWA_PROPS("2"));
+    uint8_t got[24 * BS];
+
+    g_assert_cmphex(open_zrwa(d, 1), ==, 0);
+    fill(d, 5);
+    g_assert_cmphex(write_at(d, ZONE(1), 8), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 24, got), ==, 0);
+    g_assert_cmpmem(got, 8 * BS, d->buf, 8 * BS);
+    g_assert_true(buffer_is_zero(got + 8 * BS, 16 * BS));
+    disk_free(d);
+}
+
+/* Metadata, which travel with the data */
+static void test_zns27_metadata(void)
+{
+    Disk *d = disk_old(",ms=8,mset=1");
+    uint8_t got[8 * (BS + 8)];
+
+    fill(d, 9);
+    g_assert_cmphex(write_at(d, ZONE(1), 4), ==, 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 8, got), ==, 0);
+    g_assert_cmpmem(got, 4 * (BS + 8), d->buf, 4 * (BS + 8));
+    g_assert_true(buffer_is_zero(got + 4 * (BS + 8), 4 * (BS + 8)));
+    memset(d->buf, 0, sizeof(d->buf));
+    g_assert_cmphex(nvme_raw_out(d->c, 1, nvme_raw_rw(d->ns, NVME_CMD_COMPARE,
+                                                      ZONE(1) + 4, 4), d->buf,
+                                 4 * (BS + 8)).status, ==, 0);
+    disk_free(d);
+}
+
+static void test_zns27_pi(void)
+{
+    Disk *d = disk_old(",ms=8,mset=1,pi=1");
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_READ, ZONE(1), 8);
+    uint8_t got[8 * (BS + 8)];
+    unsigned i;
+
+    fill(d, 11);
+    cmd.opcode = NVME_CMD_WRITE;
+    cmd.cdw12 = 3 | 8u << 26;   /* insert protection information */
+    cmd.cdw14 = ZONE(1);
+    g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, d->buf, 4 * BS).status, ==, 0);
+    cmd.opcode = NVME_CMD_READ;
+    cmd.cdw12 = 7 | 4u << 26;   /* check the guard, and transfer it */
+    g_assert_cmphex(nvme_raw_in(d->c, 1, cmd, got, sizeof(got)).status, ==, 0);
+    for (i = 0; i < 8; i++) {
+        const uint8_t *block = got + i * (BS + 8);
+
+        if (i < 4) {
+            g_assert_cmpmem(block, BS, d->buf + i * BS, BS);
+        } else {
+            g_assert_true(buffer_is_zero(block, BS));
+            /* What says that there is none */
+            g_assert_cmphex(ldq_le_p(block + BS), ==, UINT64_MAX);
+        }
+    }
+    cmd.opcode = NVME_CMD_VERIFY;
+    g_assert_cmphex(nvme_raw_exec(d->c, 1, &cmd).status, ==, 0);
+    disk_free(d);
+}
+
+/* A write that ends after the zone was reset */
+static void test_zns27_reset_in_flight(void)
+{
+    Disk *d = disk_new_on(FAULTY, "", "");
+    NvmeRawCmd cmd = nvme_raw_zone_cmd(d->ns, ZONE(1), ACTION(RESET), 0);
+    NvmeRawCmd write = nvme_raw_rw(d->ns, NVME_CMD_WRITE, ZONE(1), 8);
+    Flight f = { .addr = nvme_raw_alloc(d->m, NVME_RAW_PAGE) };
+    uint8_t got[8 * BS];
+    uint16_t cid;
+
+    fill(d, 1);
+    nvme_raw_put(d->m, f.addr, d->buf, NVME_RAW_PAGE);
+    nvme_raw_prps(d->c, &write, f.addr, NVME_RAW_PAGE);
+    hmp_io(d, "break pwritev A");
+    f.cid = nvme_raw_submit(d->c, 1, &write);
+    settle(d);
+    cid = nvme_raw_submit(d->c, 1, &cmd);
+    settle(d);
+    g_assert_cmphex(resume(d, f), ==, 0);
+    g_assert_cmphex(nvme_raw_wait(d->c, 1, cid).status, ==, 0);
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    g_assert_cmphex(nvme_raw_read(d->ns, ZONE(1), 8, got), ==, 0);
+    g_assert_true(buffer_is_zero(got, sizeof(got)));
+    disk_free(d);
+}
+
+/* Metadata in a buffer of their own, of more than a sector and not of whole */
+static void test_separate_metadata(void)
+{
+    const unsigned n = 65;
+    NvmeRaw *m = nvme_raw_boot(DRIVE "-device nvme,serial=raw "
+                               "-device nvme-ns,nsid=1,drive=disk,ms=8,"
+                               "logical_block_size=512");
+    NvmeRawCtrl *c = nvme_raw_ctrl(m, 0);
+    uint64_t addr = nvme_raw_alloc(m, NVME_RAW_PAGE);
+    g_autofree NvmeRawNs *ns = NULL;
+    g_autofree uint8_t *data = g_malloc0(n * BS);
+    uint8_t md[65 * 8], got[65 * 8];
+    NvmeRawCmd cmd;
+    unsigned i;
+
+    for (i = 0; i < sizeof(md); i++) {
+        md[i] = i + i / 256 + 1;
+    }
+    nvme_raw_enable(c, NULL);
+    ns = nvme_raw_ns(c, 1);
+    nvme_raw_put(m, addr, md, sizeof(md));
+    cmd = nvme_raw_rw(ns, NVME_CMD_WRITE, 3, n);
+    cmd.mptr = addr;
+    g_assert_cmphex(nvme_raw_out(c, 1, cmd, data, n * BS).status, ==, 0);
+    memset(got, 0, sizeof(got));
+    nvme_raw_put(m, addr, got, sizeof(got));
+    cmd.opcode = NVME_CMD_READ;
+    g_assert_cmphex(nvme_raw_in(c, 1, cmd, data, n * BS).status, ==, 0);
+    nvme_raw_get(m, addr, got, sizeof(got));
+    g_assert_cmpmem(got, sizeof(got), md, sizeof(md));
+    nvme_raw_quit(m);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -1239,6 +1530,16 @@ static const struct {
     { "ZNS-19", test_zns19 },
     { "ZNS-19/metadata", test_zns19_metadata },
     { "ZNS-102", test_zns102 },
+    { "ZNS-52", test_zns52 },
+    { "ZNS-71", test_zns71 },
+    { "ZNS-71/copy", test_zns71_copy },
+    { "ZNS-71/pi", test_zns71_pi },
+    { "ZNS-27", test_zns27 },
+    { "ZNS-27/metadata", test_zns27_metadata },
+    { "ZNS-27/pi", test_zns27_pi },
+    { "ZNS-27/reset-in-flight", test_zns27_reset_in_flight },
+    { "ZNS-27/zrwa", test_zns27_zrwa },
+    { "separate-metadata", test_separate_metadata },
 };
 
 int main(int argc, char **argv)
