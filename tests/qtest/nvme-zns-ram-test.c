@@ -737,6 +737,133 @@ static void test_zns84(void)
 }
 
 /*
+ * What each command does in each state; this is the state machine, without
+ * the states that zones in memory never get to
+ */
+
+enum {
+    OP_WRITE, OP_WRITE_ELSEWHERE, OP_FILL, OP_APPEND, OP_READ, OP_OPEN,
+    OP_CLOSE, OP_FINISH, OP_RESET, OP_OFFLINE, OP_SET_EXT, NR_OPS
+};
+
+/* @written: blocks, of which there are some unless the zone is empty */
+static uint16_t model(int op, uint8_t *state, uint64_t *written)
+{
+    bool empty = *state == STATE(EMPTY);
+    bool full = *state == STATE(FULL);
+    bool open = *state == STATE(IMPLICITLY_OPEN) ||
+                *state == STATE(EXPLICITLY_OPEN);
+
+    switch (op) {
+    case OP_WRITE_ELSEWHERE:
+        return full ? ERR(ZONE_FULL) : ERR(ZONE_INVALID_WRITE);
+    case OP_WRITE:
+    case OP_APPEND:
+    case OP_FILL:
+        if (full) {
+            return ERR(ZONE_FULL);
+        }
+        *written = op == OP_FILL ? CAP : *written + 1;
+        if (*written == CAP) {
+            *state = STATE(FULL);
+        } else if (!open) {
+            *state = STATE(IMPLICITLY_OPEN);
+        }
+        return 0;
+    case OP_OPEN:
+        if (full) {
+            return ERR(ZONE_INVAL_TRANSITION);
+        }
+        *state = STATE(EXPLICITLY_OPEN);
+        return 0;
+    case OP_CLOSE:
+        if (full || empty) {
+            return ERR(ZONE_INVAL_TRANSITION);
+        }
+        *state = STATE(CLOSED);
+        return 0;
+    case OP_FINISH:
+        *state = STATE(FULL);
+        return 0;
+    case OP_RESET:
+        *state = STATE(EMPTY);
+        *written = 0;
+        return 0;
+    case OP_OFFLINE:
+        return ERR(ZONE_INVAL_TRANSITION);
+    case OP_SET_EXT:
+        if (!empty) {
+            return ERR(ZONE_INVAL_TRANSITION);
+        }
+        *state = STATE(CLOSED);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static uint16_t do_op(Disk *d, int op, unsigned n, uint64_t written)
+{
+    uint64_t wp = ZONE(n) + written;
+
+    switch (op) {
+    case OP_WRITE:
+        return write_at(d, wp, 1);
+    case OP_WRITE_ELSEWHERE:
+        return write_at(d, wp + 1, 1);
+    case OP_FILL:
+        return write_at(d, wp, written < CAP ? CAP - written : 1);
+    case OP_APPEND:
+        return nvme_raw_append(d->ns, ZONE(n), 1, d->buf, NULL);
+    case OP_READ:
+        return nvme_raw_read(d->ns, ZONE(n), 1, d->buf);
+    case OP_OPEN:
+        return zone_send(d, n, ACTION(OPEN));
+    case OP_CLOSE:
+        return zone_send(d, n, ACTION(CLOSE));
+    case OP_FINISH:
+        return zone_send(d, n, ACTION(FINISH));
+    case OP_RESET:
+        return zone_send(d, n, ACTION(RESET));
+    case OP_OFFLINE:
+        return zone_send(d, n, ACTION(OFFLINE));
+    default:
+        return nvme_raw_set_ext(d->ns, ZONE(n), d->buf, 64);
+    }
+}
+
+/* Each way of two commands to a state, and each command there */
+static void test_zns28(void)
+{
+    Disk *d = disk_new(",zoned.descr_ext_size=64,zoned.max_active=1");
+    int first, second, op;
+
+    for (first = 0; first < NR_OPS; first++) {
+        for (second = 0; second < NR_OPS; second++) {
+            for (op = 0; op < NR_OPS; op++) {
+                const int ops[] = { first, second, op };
+                uint8_t state = STATE(EMPTY);
+                uint64_t written = 0;
+                unsigned i;
+
+                for (i = 0; i < ARRAY_SIZE(ops); i++) {
+                    uint64_t before = written;
+                    uint16_t status = model(ops[i], &state, &written);
+
+                    g_assert_cmphex(do_op(d, ops[i], 1, before), ==, status);
+                    assert_zone(d, 1, state, written);
+                }
+                g_assert_cmphex(zone_send(d, 1, ACTION(RESET)), ==, 0);
+            }
+        }
+    }
+    /* No resource has been lost */
+    g_assert_cmphex(write_at(d, 0, 1), ==, 0);
+    g_assert_cmphex(write_at(d, ZONE(1), 1), ==, ERR(ZONE_TOO_MANY_ACTIVE));
+    disk_free(d);
+}
+
+/*
  * ZRWA: 16 blocks, flushed by 4, for two zones at a time
  */
 
@@ -1493,6 +1620,318 @@ static void test_separate_metadata(void)
     nvme_raw_quit(m);
 }
 
+/*
+ * Random commands
+ */
+
+#define FUZZ_BUF (256 * KiB)
+#define MAX_OPEN 4
+#define MAX_ACTIVE 6
+
+typedef struct Fuzz {
+    Disk *d;
+    GRand *rand;
+    uint64_t buf;       /* data, never what holds addresses */
+    uint64_t list;      /* PRPs of all of buf */
+} Fuzz;
+
+static uint32_t below(Fuzz *f, uint32_t n)
+{
+    return g_rand_int(f->rand) % n;
+}
+
+static bool one_in(Fuzz *f, uint32_t n)
+{
+    return !below(f, n);
+}
+
+/* A place where something may happen */
+static uint64_t fuzz_lba(Fuzz *f)
+{
+    unsigned n = below(f, NR_ZONES);
+    NvmeRawZone z = nvme_raw_zone(f->d->ns, ZONE(n));
+
+    switch (below(f, 32)) {
+    case 0:
+        return (uint64_t)g_rand_int(f->rand) << 32 | g_rand_int(f->rand);
+    case 1:
+        return ZONE(NR_ZONES) - 2 + below(f, 4);
+    case 2 ... 4:
+        return below(f, NR_ZONES * ZS);
+    case 5:
+        return ZONE(n) + CAP - 2 + below(f, 4);
+    case 6 ... 18:
+        return ZONE(n);
+    default:
+        return z.state == STATE(FULL) ? ZONE(n) : z.wp;
+    }
+}
+
+static NvmeRawCmd fuzz_io(Fuzz *f)
+{
+    static const uint8_t opcodes[] = {
+        NVME_CMD_FLUSH, NVME_CMD_WRITE, NVME_CMD_WRITE, NVME_CMD_READ,
+        NVME_CMD_COMPARE, NVME_CMD_WRITE_ZEROES, NVME_CMD_DSM, NVME_CMD_VERIFY,
+        NVME_CMD_COPY, NVME_CMD_ZONE_APPEND, NVME_CMD_ZONE_APPEND,
+        NVME_CMD_ZONE_MGMT_SEND, NVME_CMD_ZONE_MGMT_SEND,
+        NVME_CMD_ZONE_MGMT_SEND, NVME_CMD_ZONE_MGMT_RECV,
+    };
+    static const uint8_t actions[] = {
+        ACTION(CLOSE), ACTION(FINISH), ACTION(OPEN), ACTION(OPEN),
+        ACTION(RESET), ACTION(OFFLINE), ACTION(SET_ZD_EXT), ACTION(ZRWA_FLUSH),
+    };
+    NvmeRawCmd cmd = {
+        .opcode = opcodes[below(f, ARRAY_SIZE(opcodes))],
+        .nsid = 1,
+    };
+    uint64_t lba = fuzz_lba(f);
+
+    cmd.cdw10 = lba;
+    cmd.cdw11 = lba >> 32;
+    switch (cmd.opcode) {
+    case NVME_CMD_ZONE_MGMT_SEND:
+        cmd.cdw13 = actions[below(f, ARRAY_SIZE(actions))];
+        cmd.cdw13 |= one_in(f, 16) << 8 | one_in(f, 4) << 9;
+        break;
+    case NVME_CMD_ZONE_MGMT_RECV:
+        cmd.cdw12 = below(f, 2048);
+        cmd.cdw13 = below(f, 3) | below(f, 11) << 8 | below(f, 2) << 16;
+        break;
+    case NVME_CMD_DSM:
+        cmd.cdw10 = below(f, 4);
+        cmd.cdw11 = 4;
+        break;
+    case NVME_CMD_COPY:
+        cmd.cdw12 = below(f, 3);
+        break;
+    default:
+        cmd.cdw12 = below(f, one_in(f, 8) ? 256 : 16) |
+            (g_rand_int(f->rand) & (1u << 30 | 1u << 29));
+        cmd.cdw14 = lba;
+    }
+    return cmd;
+}
+
+static NvmeRawCmd fuzz_admin(Fuzz *f)
+{
+    static const uint8_t opcodes[] = {
+        NVME_ADM_CMD_IDENTIFY, NVME_ADM_CMD_GET_LOG_PAGE,
+        NVME_ADM_CMD_GET_FEATURES, NVME_ADM_CMD_SET_FEATURES,
+        NVME_ADM_CMD_ABORT, NVME_ADM_CMD_FORMAT_NVM,
+    };
+
+    return (NvmeRawCmd) {
+        .opcode = opcodes[below(f, ARRAY_SIZE(opcodes))],
+        .nsid = below(f, 3),
+        .cdw10 = below(f, 32),
+        .cdw11 = below(f, 3) << 24 | below(f, 16),
+    };
+}
+
+/* Where the data are, or not */
+static void fuzz_dptr(Fuzz *f, NvmeRawCmd *cmd)
+{
+    cmd->prp1 = f->buf + (one_in(f, 16) ? below(f, FUZZ_BUF) : 0);
+    cmd->prp2 = one_in(f, 16) ? f->buf + below(f, FUZZ_BUF) : f->list;
+    cmd->mptr = f->buf + below(f, FUZZ_BUF);
+    if (one_in(f, 64)) {
+        cmd->prp1 = (uint64_t)g_rand_int(f->rand) << 32;
+    }
+    if (one_in(f, 32)) {
+        cmd->flags = g_rand_int(f->rand);
+    }
+}
+
+static uint32_t *fuzz_dword(Fuzz *f, NvmeRawCmd *cmd)
+{
+    uint32_t *dwords[] = {
+        &cmd->nsid, &cmd->cdw2, &cmd->cdw3, &cmd->cdw10, &cmd->cdw11,
+        &cmd->cdw12, &cmd->cdw13, &cmd->cdw14, &cmd->cdw15,
+    };
+
+    return dwords[below(f, ARRAY_SIZE(dwords))];
+}
+
+static uint16_t fuzz_submit(Fuzz *f, uint16_t qid)
+{
+    NvmeRawCmd cmd = qid ? fuzz_io(f) : fuzz_admin(f);
+
+    fuzz_dptr(f, &cmd);
+    if (one_in(f, 8)) {
+        *fuzz_dword(f, &cmd) ^= 1u << below(f, 32);
+    }
+    if (one_in(f, 32)) {
+        *fuzz_dword(f, &cmd) = g_rand_int(f->rand);
+    }
+    if (qid && one_in(f, 64)) {
+        cmd.opcode = g_rand_int(f->rand);
+    }
+    return nvme_raw_submit(f->d->c, qid, &cmd);
+}
+
+/* What must be true of all zones at any time */
+static void assert_invariants(Fuzz *f)
+{
+    NvmeRawZone zones[NR_ZONES], z;
+    unsigned i, open = 0, active = 0;
+    uint64_t nr, by_state[16] = { 0 };
+
+    g_assert_cmphex(nvme_raw_report(f->d->ns, 0, 0, false, zones, NR_ZONES,
+                                    &nr), ==, 0);
+    g_assert_cmpuint(nr, ==, NR_ZONES);
+    for (i = 0; i < NR_ZONES; i++) {
+        z = zones[i];
+        g_assert_cmphex(z.type, ==, NVME_ZONE_TYPE_SEQ_WRITE);
+        g_assert_cmphex(z.zslba, ==, ZONE(i));
+        g_assert_cmphex(z.cap, ==, CAP);
+        by_state[z.state & 15]++;
+        switch (z.state) {
+        case STATE(EMPTY):
+            g_assert_cmphex(z.wp, ==, ZONE(i));
+            g_assert_cmphex(z.attrs, ==, 0);
+            break;
+        case STATE(IMPLICITLY_OPEN):
+        case STATE(EXPLICITLY_OPEN):
+            open++;
+            /* fallthrough */
+        case STATE(CLOSED):
+            active++;
+            g_assert_cmphex(z.wp, >=, ZONE(i));
+            g_assert_cmphex(z.wp, <, ZONE(i) + CAP);
+            break;
+        default:
+            g_assert_cmphex(z.state, ==, STATE(FULL));
+        }
+    }
+    g_assert_cmpuint(open, <=, MAX_OPEN);
+    g_assert_cmpuint(active, <=, MAX_ACTIVE);
+    for (i = NVME_ZONE_REPORT_EMPTY; i <= NVME_ZONE_REPORT_OFFLINE; i++) {
+        static const uint8_t states[] = { 0, 1, 2, 3, 4, 0xe, 0xd, 0xf };
+
+        g_assert_cmphex(nvme_raw_report(f->d->ns, 0, i, false, NULL, 0, &nr),
+                        ==, 0);
+        g_assert_cmpuint(nr, ==, by_state[states[i]]);
+    }
+}
+
+/* With no write in flight, the next one goes where the report says */
+static void assert_writable(Fuzz *f, unsigned n)
+{
+    NvmeRawZone z = nvme_raw_zone(f->d->ns, ZONE(n));
+    NvmeRawCmd cmd = nvme_raw_rw(f->d->ns, NVME_CMD_WRITE_ZEROES, z.wp, 1);
+    uint16_t status;
+
+    if (z.state != STATE(FULL)) {
+        status = nvme_raw_exec(f->d->c, 1, &cmd).status;
+        if (status != ERR(ZONE_TOO_MANY_ACTIVE) &&
+            status != ERR(ZONE_TOO_MANY_OPEN)) {
+            g_assert_cmphex(status, ==, 0);
+        }
+    }
+}
+
+/* All zones and resources are there in the end */
+static void assert_whole(Fuzz *f)
+{
+    unsigned i;
+
+    g_assert_cmphex(send_all(f->d, ACTION(RESET)), ==, 0);
+    for (i = 0; i < 3; i++) {
+        g_assert_cmphex(open_zrwa(f->d, i), ==, 0);
+    }
+    g_assert_cmphex(open_zrwa(f->d, i), ==, ERR(NOZRWA));
+    g_assert_cmphex(send_all(f->d, ACTION(RESET)), ==, 0);
+    for (i = 0; i < NR_ZONES; i++) {
+        NvmeRawCmd cmd = nvme_raw_rw(f->d->ns, NVME_CMD_WRITE_ZEROES, ZONE(i),
+                                     CAP);
+
+        assert_zone(f->d, i, STATE(EMPTY), 0);
+        g_assert_cmphex(nvme_raw_exec(f->d->c, 1, &cmd).status, ==, 0);
+        assert_zone(f->d, i, STATE(FULL), 0);
+    }
+    g_assert_cmphex(send_all(f->d, ACTION(RESET)), ==, 0);
+    for (i = 0; i < MAX_OPEN; i++) {
+        g_assert_cmphex(zone_send(f->d, i, ACTION(OPEN)), ==, 0);
+    }
+    g_assert_cmphex(zone_send(f->d, i, ACTION(OPEN)),
+                    ==, ERR(ZONE_TOO_MANY_OPEN));
+}
+
+/*
+ * NVME_ZNS_FUZZ is how many commands are sent to each disk, NVME_ZNS_SEED
+ * starts another sequence of them.
+ */
+static void fuzz(const char *drive, const char *ctrl_props, const char *props)
+{
+    const char *n = getenv("NVME_ZNS_FUZZ"), *seed = getenv("NVME_ZNS_SEED");
+    unsigned long todo = n ? strtoul(n, NULL, 10) : 3000;
+    Fuzz f = {
+        .d = disk_new_on(drive, ctrl_props, props),
+        .rand = g_rand_new_with_seed(seed ? strtoul(seed, NULL, 10) : 1),
+    };
+    NvmeRawCmd cmd;
+    unsigned i;
+
+    f.buf = nvme_raw_alloc(f.d->m, FUZZ_BUF);
+    f.list = nvme_raw_prps(f.d->c, &cmd, f.buf, FUZZ_BUF);
+    f.list = cmd.prp2;
+    while (todo) {
+        uint16_t cids[8], qids[8];
+        unsigned batch = 1 + below(&f, ARRAY_SIZE(cids));
+
+        batch = MIN(batch, todo);
+        todo -= batch;
+        for (i = 0; i < batch; i++) {
+            qids[i] = one_in(&f, 16) ? 0 : 1 + below(&f, 2);
+            cids[i] = fuzz_submit(&f, qids[i]);
+        }
+        if (one_in(&f, 200)) {
+            if (one_in(&f, 2)) {
+                nvme_raw_shutdown(f.d->c);
+            }
+            nvme_raw_disable(f.d->c);
+            nvme_raw_enable(f.d->c, NULL);
+        } else {
+            for (i = 0; i < batch; i++) {
+                nvme_raw_wait(f.d->c, qids[i], cids[i]);
+            }
+        }
+        if (one_in(&f, 8) || !todo) {
+            assert_invariants(&f);
+            for (i = 0; i < 3; i++) {
+                assert_writable(&f, below(&f, NR_ZONES));
+            }
+        }
+    }
+    assert_whole(&f);
+    g_rand_free(f.rand);
+    disk_free(f.d);
+}
+
+/* As many zones, with metadata */
+#define DRIVE_METADATA \
+    "-blockdev driver=null-co,node-name=disk,memory-backed=on,size=1114112 "
+
+#define FUZZ_PROPS \
+    ",zoned.max_open=4,zoned.max_active=6,zoned.descr_ext_size=64" \
+    ZRWA_PROPS("3")
+
+static void test_fuzz(void)
+{
+    fuzz(DRIVE, "", FUZZ_PROPS);
+}
+
+static void test_fuzz_metadata(void)
+{
+    fuzz(DRIVE_METADATA, ",mdts=0", FUZZ_PROPS ",ms=16,zoned.cross_read=on");
+}
+
+static void test_fuzz_pi(void)
+{
+    fuzz(DRIVE_METADATA, ",zoned.auto_transition=off",
+         FUZZ_PROPS ",ms=8,mset=1,pi=1");
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -1506,6 +1945,7 @@ static const struct {
     { "ZNS-62", test_zns62 },
     { "ZNS-62/no-limit", test_zns62_no_limit },
     { "reset-large-metadata", test_reset_large_metadata },
+    { "ZNS-28", test_zns28 },
     { "ZNS-34", test_zns34 },
     { "ZNS-34/pi", test_zns34_pi },
     { "ZNS-39", test_zns39 },
@@ -1540,6 +1980,9 @@ static const struct {
     { "ZNS-27/reset-in-flight", test_zns27_reset_in_flight },
     { "ZNS-27/zrwa", test_zns27_zrwa },
     { "separate-metadata", test_separate_metadata },
+    { "fuzz", test_fuzz },
+    { "fuzz/metadata", test_fuzz_metadata },
+    { "fuzz/pi", test_fuzz_pi },
 };
 
 int main(int argc, char **argv)
