@@ -288,7 +288,7 @@ static void test_zns93(void)
 static void test_zns87(void)
 {
     const uint32_t size = 255 * 64;
-    const uint64_t n = (1ull << 32) / size;     /* its extension crosses 4 GiB */
+    const uint64_t n = (1ull << 32) / size;     /* whose own crosses 4 GiB */
     NvmeRaw *m = nvme_raw_boot("-blockdev driver=null-co,node-name=disk,"
                                "size=%" PRIu64 " -device nvme,serial=raw "
                                "-device nvme-ns,nsid=1,drive=disk,zoned=on,"
@@ -1621,6 +1621,53 @@ static void test_separate_metadata(void)
 }
 
 /*
+ * A controller reset finds commands in flight that take several steps
+ */
+
+#define SLOW \
+    "-blockdev driver=null-co,node-name=disk,memory-backed=on," \
+    "latency-ns=3000000,size=1114112 "
+
+static void reset_in_flight(const char *props, uint8_t opcode)
+{
+    Disk *d = disk_new_on(SLOW, "", props);
+    uint64_t addr = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    NvmeRawCmd cmd = nvme_raw_zone_cmd(d->ns, 0, ACTION(RESET), ALL);
+    unsigned round, i;
+
+    if (opcode != NVME_CMD_ZONE_MGMT_SEND) {
+        cmd = nvme_raw_rw(d->ns, opcode, ZONE(3), 8);
+        cmd.mptr = addr;
+    }
+    nvme_raw_prps(d->c, &cmd, addr, NVME_RAW_PAGE);
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < 3; i++) {
+            g_assert_cmphex(zone_send(d, i, ACTION(FINISH)), ==, 0);
+        }
+        nvme_raw_submit(d->c, 1, &cmd);
+        nvme_raw_disable(d->c);
+        nvme_raw_enable(d->c, NULL);
+        settle(d);
+        g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+        for (i = 0; i < 4; i++) {
+            assert_zone(d, i, STATE(EMPTY), 0);
+        }
+    }
+    nvme_raw_free(d->m, addr);
+    disk_free(d);
+}
+
+static void test_zns103_reset_all(void)
+{
+    reset_in_flight("", NVME_CMD_ZONE_MGMT_SEND);
+}
+
+static void test_zns103_metadata(void)
+{
+    reset_in_flight(",ms=8", NVME_CMD_WRITE);
+}
+
+/*
  * Random commands
  */
 
@@ -1857,17 +1904,23 @@ static void assert_whole(Fuzz *f)
                     ==, ERR(ZONE_TOO_MANY_OPEN));
 }
 
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *value = getenv(name);
+
+    return value ? g_ascii_strtoull(value, NULL, 10) : otherwise;
+}
+
 /*
  * NVME_ZNS_FUZZ is how many commands are sent to each disk, NVME_ZNS_SEED
  * starts another sequence of them.
  */
 static void fuzz(const char *drive, const char *ctrl_props, const char *props)
 {
-    const char *n = getenv("NVME_ZNS_FUZZ"), *seed = getenv("NVME_ZNS_SEED");
-    unsigned long todo = n ? strtoul(n, NULL, 10) : 3000;
+    uint64_t todo = from_environment("NVME_ZNS_FUZZ", 3000);
     Fuzz f = {
         .d = disk_new_on(drive, ctrl_props, props),
-        .rand = g_rand_new_with_seed(seed ? strtoul(seed, NULL, 10) : 1),
+        .rand = g_rand_new_with_seed(from_environment("NVME_ZNS_SEED", 1)),
     };
     NvmeRawCmd cmd;
     unsigned i;
@@ -1980,6 +2033,8 @@ static const struct {
     { "ZNS-27/reset-in-flight", test_zns27_reset_in_flight },
     { "ZNS-27/zrwa", test_zns27_zrwa },
     { "separate-metadata", test_separate_metadata },
+    { "ZNS-103/reset-all", test_zns103_reset_all },
+    { "ZNS-103/metadata", test_zns103_metadata },
     { "fuzz", test_fuzz },
     { "fuzz/metadata", test_fuzz_metadata },
     { "fuzz/pi", test_fuzz_pi },
