@@ -535,6 +535,7 @@ static bool needs_change(BlockZoneOp op, BlockZoneState state)
     case BLK_ZO_OPEN:
         return state != BLK_ZS_EOPEN;
     case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
         return state != BLK_ZS_CLOSED;
     case BLK_ZO_FINISH:
         return state != BLK_ZS_FULL;
@@ -651,6 +652,8 @@ static int change_zones(int fd, BlockZoneOp op, int64_t offset, int64_t len)
     case BLK_ZO_OPEN:
         return call_kernel(fd, BLKOPENZONE, &range);
     case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
+        /* What becomes of a zone that holds nothing, the disk decides */
         return call_kernel(fd, BLKCLOSEZONE, &range);
     case BLK_ZO_FINISH:
         return call_kernel(fd, BLKFINISHZONE, &range);

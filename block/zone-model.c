@@ -791,6 +791,8 @@ static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
         return BLK_ZS_EMPTY;
     case BLK_ZO_OFFLINE:
         return BLK_ZS_OFFLINE;
+    case BLK_ZO_CLOSE_ACTIVE:
+        return BLK_ZS_CLOSED;
     }
     return -EINVAL;
 }

@@ -122,7 +122,8 @@ int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes);
  *
  * If there are too many open zones, the implicitly open zone that was not
  * written to for the longest time is closed.  Whichever way a zone is closed,
- * it becomes empty if nothing was written to it and it has no extension.
+ * but by CLOSE_ACTIVE, it becomes empty if nothing was written to it and it
+ * has no extension.
  *
  * Returns: 0, or -EINVAL, -ERANGE, -ESPIPE, -EFBIG, -EROFS, -ENXIO,
  * -ETOOMANYREFS, -EOVERFLOW as block/zoned.h defines them; then nothing has

@@ -67,6 +67,11 @@ typedef enum BlockZoneOp {
     BLK_ZO_FINISH,
     BLK_ZO_RESET,
     BLK_ZO_OFFLINE,             /* a read-only zone; what it holds is lost */
+    /*
+     * Close as NVMe does: a zone that holds nothing becomes closed, too, and
+     * not empty
+     */
+    BLK_ZO_CLOSE_ACTIVE,
 } BlockZoneOp;
 
 /* A descriptor extension has a multiple of this many bytes, and at most... */
@@ -133,6 +138,7 @@ static inline bool block_zone_op_concerns(BlockZoneOp op, BlockZoneState state)
     case BLK_ZO_OPEN:
         return state == BLK_ZS_CLOSED;
     case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
         return zone_state_is_open(state);
     case BLK_ZO_FINISH:
         return zone_state_is_active(state);
@@ -173,6 +179,7 @@ static inline int block_zone_op_check(BlockZoneOp op, BlockZoneType type,
     case BLK_ZO_OPEN:
         return state == BLK_ZS_FULL ? -EPERM : 0;
     case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
         return zone_state_is_active(state) ? 0 : -EPERM;
     case BLK_ZO_FINISH:
     case BLK_ZO_RESET:

@@ -367,7 +367,8 @@ static int expect_op(const Zone *z, BlockZoneOp op)
     case BLK_ZO_RESET:
         return BLK_ZS_EMPTY;
     case BLK_ZO_OFFLINE:
-        /* It is not sent: no zone is read-only */
+    case BLK_ZO_CLOSE_ACTIVE:
+        /* They are not sent: no zone is read-only, and this is no NVMe */
         break;
     }
     g_assert_not_reached();

@@ -1133,8 +1133,8 @@ static void test_mgmt_malformed(void)
                             -EINVAL);
         }
     }
-    g_assert_cmpint(mgmt(m, BLK_ZO_OFFLINE + 1, 1), ==, -EINVAL);
-    g_assert_cmpint(mgmt_all(m, BLK_ZO_OFFLINE + 1), ==, -EINVAL);
+    g_assert_cmpint(mgmt(m, BLK_ZO_CLOSE_ACTIVE + 1, 1), ==, -EINVAL);
+    g_assert_cmpint(mgmt_all(m, BLK_ZO_CLOSE_ACTIVE + 1), ==, -EINVAL);
     assert_unchanged(m, &before);
     zone_model_free(m);
 }
@@ -1554,6 +1554,36 @@ static int set_extension(ZoneModel *m, int i)
     return zone_model_set_extension(m, START(i));
 }
 
+/* As NVMe does it: closed and empty are two things */
+static void test_close_active(void)
+{
+    ZoneModel *m = new_limited(4, 1, 2);
+    Snapshot before = snapshot(m);
+
+    g_assert_cmpint(mgmt(m, BLK_ZO_CLOSE_ACTIVE, 0), ==, -EPERM);
+    g_assert_cmpint(mgmt_all(m, BLK_ZO_CLOSE_ACTIVE), ==, 0);
+    assert_unchanged(m, &before);
+
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 0), ==, 0);
+    g_assert_cmpint(mgmt(m, BLK_ZO_CLOSE_ACTIVE, 0), ==, 0);
+    assert_zone(m, 0, BLK_ZS_CLOSED, START(0));
+    g_assert_cmpint(mgmt(m, BLK_ZO_CLOSE_ACTIVE, 0), ==, 0);
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 1), ==, 0);
+    g_assert_cmpint(mgmt_all(m, BLK_ZO_CLOSE_ACTIVE), ==, 0);
+    assert_zone(m, 1, BLK_ZS_CLOSED, START(1));
+    /* They are active */
+    before = snapshot(m);
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 2), ==, -EOVERFLOW);
+    assert_unchanged(m, &before);
+
+    g_assert_cmpint(do_write(m, START(0), GRANULARITY), ==, 0);
+    assert_zone(m, 0, BLK_ZS_IOPEN, START(0) + GRANULARITY);
+    g_assert_cmpint(mgmt(m, BLK_ZO_RESET, 1), ==, 0);
+    assert_zone(m, 1, BLK_ZS_EMPTY, START(1));
+    g_assert_cmpint(mgmt(m, BLK_ZO_OPEN, 2), ==, 0);
+    zone_model_free(m);
+}
+
 static void test_extension_errors(void)
 {
     ZoneGeometry g = host_managed(4);
@@ -1899,6 +1929,7 @@ int main(int argc, char **argv)
     g_test_add_func("/zone-model/set-zone/values", test_set_zone);
     g_test_add_func("/zone-model/set-zone/limits", test_set_zone_limits);
     g_test_add_func("/zone-model/set-zone/restore", test_restore);
+    g_test_add_func("/zone-model/close-active", test_close_active);
     g_test_add_func("/zone-model/extension/errors", test_extension_errors);
     g_test_add_func("/zone-model/extension/resources",
                     test_extension_resources);
