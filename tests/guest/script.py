@@ -11,6 +11,8 @@ A script says what it needs in its leading comments:
   # device: NAME OPTIONS      more options for that disk's device
   # hba: NAME DEVICE          the disk is a scsi-hd, on an HBA of this kind,
                               instead of a virtio-blk one
+  # nvme: NAME                the disk is a namespace of an NVMe controller of
+                              its own
   # object: OPTIONS           an object that these options name, as an iothread
   # programs: NAME...         programs of the build that it runs in the guest
   # peer: yes                 Debian's own QEMU on /mnt, to compare with
@@ -71,6 +73,7 @@ class Script:
         self.images = {}        # name: (size, options)
         self.devices = {}       # name: options
         self.hbas = {}          # name: device
+        self.nvme = []          # names
         self.objects = []
         for key, value in re.findall(r'^# ([a-z-]+): (.*)$', self.text, re.M):
             self._read(key, value)
@@ -85,6 +88,8 @@ class Script:
             self.peer = True
         elif key == 'programs':
             self.programs += value.split()
+        elif key == 'nvme':
+            self.nvme += value.split()
         elif key == 'object':
             self.objects.append(value)
         elif key == 'image':
@@ -95,7 +100,7 @@ class Script:
             getattr(self, key + 's')[name] = options
 
     def _check(self, path):
-        unknown = set(self.devices) | set(self.hbas)
+        unknown = set(self.devices) | set(self.hbas) | set(self.nvme)
         unknown -= set(self.disks) | set(self.images)
         if unknown:
             fail(f'{path}: device without a disk: {", ".join(unknown)}')
@@ -122,9 +127,13 @@ class Script:
 
     def _front_end(self, name):
         """The options of QEMU that make a node a disk of the guest"""
-        options = f'drive={name},serial={name}'
+        options = f'drive={name}'
         if name in self.devices:
             options += f',{self.devices[name]}'
+        if name in self.nvme:
+            return ['-device', f'nvme,id=nvme-{name},serial={name}',
+                    '-device', f'nvme-ns,bus=nvme-{name},{options}']
+        options += f',serial={name}'
         if name not in self.hbas:
             return ['-device', f'virtio-blk-pci,{options}']
         return ['-device', f'{self.hbas[name]},id=hba-{name}',
@@ -138,10 +147,13 @@ class Script:
     def drivers(self):
         """Modules that the guest needs, if any, and disks to wait for"""
         drivers = {HBA_DRIVERS[h.split(',')[0]] for h in self.hbas.values()}
-        if not drivers:
-            return {}
-        return {'scsi': f'scsi_drivers="{" ".join(sorted(drivers))}"\n'
-                        f'scsi_disks="{" ".join(self.hbas)}"\n'}
+        files = {}
+        if drivers:
+            files['scsi'] = (f'scsi_drivers="{" ".join(sorted(drivers))}"\n'
+                             f'scsi_disks="{" ".join(self.hbas)}"\n')
+        if self.nvme:
+            files['nvme'] = f'nvme_disks="{" ".join(self.nvme)}"\n'
+        return files
 
     def summary(self):
         """The first comment that is a sentence"""
