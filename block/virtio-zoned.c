@@ -10,6 +10,7 @@
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/coroutine.h"
+#include "qemu/error-report.h"
 #include "qemu/iov.h"
 #include "qemu/units.h"
 #include "block/virtio-zoned.h"
@@ -79,6 +80,38 @@ bool virtio_zoned_check_limits(const BlockZoneLimits *l, Error **errp)
     return true;
 }
 
+bool virtio_zoned_settle_block_size(const BlockZoneLimits *l,
+                                    const char *option, uint32_t *size,
+                                    Error **errp)
+{
+    if (!*size) {
+        *size = l->write_granularity;
+    }
+    if (*size != l->write_granularity) {
+        error_setg(errp, "%s=%" PRIu32 " does not suit the zoned drive, it "
+                   "must be the write granularity, %" PRIu32,
+                   option, *size, l->write_granularity);
+        return false;
+    }
+    return true;
+}
+
+void virtio_zoned_warn_of_guests(const BlockZoneLimits *l, const char *name)
+{
+    if (l->model != BLK_Z_HM) {
+        return;
+    }
+    if (!is_power_of_2(l->zone_size)) {
+        warn_report("zoned drive '%s': Linux guests do not take a zone size "
+                    "that is no power of two (%" PRId64 " bytes)",
+                    name, l->zone_size);
+    }
+    if (!virtio_zoned_max_append_sectors(l)) {
+        warn_report("zoned drive '%s': Linux guests do not take a drive "
+                    "without zone appends", name);
+    }
+}
+
 struct virtio_blk_zoned_characteristics
 virtio_zoned_config(const BlockZoneLimits *l)
 {
@@ -127,42 +160,119 @@ static size_t append_bytes(const VirtioZonedRequest *req)
 }
 
 /* The order is that of 'Order of checks' in the conformance table */
-uint8_t virtio_zoned_check_request(const VirtioZonedDisk *disk,
-                                   const VirtioZonedRequest *req)
+static VirtioZonedVerdict classify_zone_request(const VirtioZonedDisk *disk,
+                                                const VirtioZonedRequest *req,
+                                                uint8_t *status)
 {
+    const uint32_t max_append = virtio_zoned_max_append_sectors(disk->limits);
     const size_t in_size = iov_size(req->in_iov, req->in_num);
     uint64_t capacity;
 
     if (!disk->writable && req->type != VIRTIO_BLK_T_ZONE_REPORT) {
-        return VIRTIO_BLK_S_IOERR;
+        *status = VIRTIO_BLK_S_IOERR;
+        return VIRTIO_ZONED_ANSWERED;
     }
-    if (req->type == VIRTIO_BLK_T_ZONE_APPEND && !disk->max_append_sectors) {
-        return VIRTIO_BLK_S_UNSUPP;
+    if (req->type == VIRTIO_BLK_T_ZONE_APPEND && !max_append) {
+        *status = VIRTIO_BLK_S_UNSUPP;
+        return VIRTIO_ZONED_ANSWERED;
     }
 
+    *status = VIRTIO_BLK_S_ZONE_INVALID_CMD;
     /* RESET_ALL ignores its sector (VZ-34) */
     blk_get_geometry(disk->blk, &capacity);
     if (req->sector >= capacity &&
         req->type != VIRTIO_BLK_T_ZONE_RESET_ALL) {
-        return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+        return VIRTIO_ZONED_ANSWERED;
     }
 
     switch (req->type) {
     case VIRTIO_BLK_T_ZONE_REPORT:
         if (in_size < sizeof(struct virtio_blk_zone_report)) {
-            return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+            return VIRTIO_ZONED_ANSWERED;
         }
         break;
     case VIRTIO_BLK_T_ZONE_APPEND:
         if (in_size < APPEND_ANSWER_SIZE ||
-            append_bytes(req) >> BDRV_SECTOR_BITS > disk->max_append_sectors) {
-            return VIRTIO_BLK_S_ZONE_INVALID_CMD;
+            append_bytes(req) >> BDRV_SECTOR_BITS > max_append) {
+            return VIRTIO_ZONED_ANSWERED;
         }
         break;
     default:
         break;
     }
-    return VIRTIO_BLK_S_OK;
+    return VIRTIO_ZONED_REQUEST;
+}
+
+/* A pure computation; well-behaved guests never get past it */
+static bool rw_is_suspect(const BlockZoneLimits *l, uint64_t sector,
+                          size_t bytes, bool is_write)
+{
+    uint64_t offset;
+
+    /* Sequential write preferred zones take anything (G-4) */
+    if (l->model != BLK_Z_HM || !bytes ||
+        bytes & (BDRV_SECTOR_SIZE - 1) ||
+        sector > INT64_MAX >> BDRV_SECTOR_BITS) {
+        return false;
+    }
+    offset = sector << BDRV_SECTOR_BITS;
+    if (is_write && (offset | bytes) & (l->write_granularity - 1)) {
+        return true;
+    }
+    return offset % l->zone_size + bytes > l->zone_size;
+}
+
+static VirtioZonedVerdict classify_rw(const VirtioZonedDisk *disk,
+                                      const VirtioZonedRequest *req,
+                                      uint8_t *status)
+{
+    const bool is_write = req->type & VIRTIO_BLK_T_OUT;
+    const size_t bytes = is_write ? iov_size(req->out_iov, req->out_num)
+                                  : iov_size(req->in_iov, req->in_num);
+    uint64_t capacity;
+
+    *status = VIRTIO_BLK_S_IOERR;
+    if (is_write && !disk->writable) {
+        return VIRTIO_ZONED_ANSWERED;
+    }
+    if (!disk->negotiated) {
+        /* Nobody can use a host-managed disk without knowing it */
+        return disk->limits->model == BLK_Z_HM ? VIRTIO_ZONED_ANSWERED
+                                               : VIRTIO_ZONED_PLAIN;
+    }
+    if (!rw_is_suspect(disk->limits, req->sector, bytes, is_write)) {
+        return VIRTIO_ZONED_PLAIN;
+    }
+    /* What does not lie inside the disk fails as on any disk */
+    blk_get_geometry(disk->blk, &capacity);
+    if (req->sector > capacity ||
+        bytes >> BDRV_SECTOR_BITS > capacity - req->sector ||
+        bytes > BDRV_REQUEST_MAX_BYTES) {
+        return VIRTIO_ZONED_PLAIN;
+    }
+    return VIRTIO_ZONED_SUSPECT;
+}
+
+VirtioZonedVerdict virtio_zoned_classify(const VirtioZonedDisk *disk,
+                                         const VirtioZonedRequest *req,
+                                         uint8_t *status)
+{
+    /* Without two bits that may be flags, as for any disk */
+    switch (req->type & ~(VIRTIO_BLK_T_OUT | VIRTIO_BLK_T_BARRIER)) {
+    case VIRTIO_BLK_T_IN:
+        return classify_rw(disk, req, status);
+    case VIRTIO_BLK_T_DISCARD & ~VIRTIO_BLK_T_OUT:
+    case VIRTIO_BLK_T_WRITE_ZEROES & ~VIRTIO_BLK_T_OUT:
+        /* Not offered */
+        *status = VIRTIO_BLK_S_UNSUPP;
+        return VIRTIO_ZONED_ANSWERED;
+    default:
+        break;
+    }
+    if (virtio_zoned_is_request(req->type) && disk->negotiated) {
+        return classify_zone_request(disk, req, status);
+    }
+    return VIRTIO_ZONED_PLAIN;
 }
 
 /*
@@ -372,6 +482,18 @@ static int coroutine_fn co_reset_all(BlockBackend *blk)
     return blk_co_zone_mgmt(blk, BLK_ZO_RESET, 0, length);
 }
 
+/*
+ * A guest that is told of no write cache never flushes, so a write pointer
+ * that it has moved must be where it is after a crash, too.
+ */
+static int coroutine_fn co_settle(BlockBackend *blk, int ret)
+{
+    if (ret == 0 && !blk_enable_write_cache(blk) && blk_co_flush(blk) < 0) {
+        return -EIO;
+    }
+    return ret;
+}
+
 int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
                                          VirtioZonedRequest *req)
 {
@@ -389,11 +511,11 @@ int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
     case VIRTIO_BLK_T_ZONE_CLOSE:
         return co_mgmt(blk, BLK_ZO_CLOSE, offset);
     case VIRTIO_BLK_T_ZONE_FINISH:
-        return co_mgmt(blk, BLK_ZO_FINISH, offset);
+        return co_settle(blk, co_mgmt(blk, BLK_ZO_FINISH, offset));
     case VIRTIO_BLK_T_ZONE_RESET:
-        return co_mgmt(blk, BLK_ZO_RESET, offset);
+        return co_settle(blk, co_mgmt(blk, BLK_ZO_RESET, offset));
     case VIRTIO_BLK_T_ZONE_RESET_ALL:
-        return co_reset_all(blk);
+        return co_settle(blk, co_reset_all(blk));
     default:
         return -ENOTSUP;
     }
@@ -407,24 +529,6 @@ size_t virtio_zoned_in_len(const VirtioZonedRequest *req)
     iov_memset(req->in_iov, req->in_num, req->answered, 0,
                end - req->answered);
     return end == size ? size + 1 : end;
-}
-
-bool virtio_zoned_rw_is_suspect(const BlockZoneLimits *l, uint64_t sector,
-                                size_t bytes, bool is_write)
-{
-    uint64_t offset;
-
-    /* Sequential write preferred zones take anything (G-4) */
-    if (l->model != BLK_Z_HM || !bytes ||
-        bytes & (BDRV_SECTOR_SIZE - 1) ||
-        sector > INT64_MAX >> BDRV_SECTOR_BITS) {
-        return false;
-    }
-    offset = sector << BDRV_SECTOR_BITS;
-    if (is_write && (offset | bytes) & (l->write_granularity - 1)) {
-        return true;
-    }
-    return offset % l->zone_size + bytes > l->zone_size;
 }
 
 int coroutine_fn virtio_zoned_co_check_rw(BlockBackend *blk, int64_t offset,

@@ -22,40 +22,18 @@
 #include "sysemu/dma.h"
 #include "trace.h"
 #include "virtio-blk-zoned.h"
-
-static void warn_of_guests(const BlockZoneLimits *l, const char *name)
-{
-    if (l->model != BLK_Z_HM) {
-        return;
-    }
-    if (!is_power_of_2(l->zone_size)) {
-        warn_report("zoned drive '%s': Linux guests do not take a zone size "
-                    "that is no power of two (%" PRId64 " bytes)",
-                    name, l->zone_size);
-    }
-    if (!virtio_zoned_max_append_sectors(l)) {
-        warn_report("zoned drive '%s': Linux guests do not take a drive "
-                    "without zone appends", name);
-    }
-}
+#include "virtio-zoned-dev.h"
 
 static bool settle_block_sizes(BlockConf *conf, const BlockZoneLimits *l,
                                Error **errp)
 {
-    const uint32_t granularity = l->write_granularity;
-
-    /* Guests align their writes to the logical block size and to no more */
-    if (!conf->logical_block_size) {
-        conf->logical_block_size = granularity;
-    }
-    if (conf->logical_block_size != granularity) {
-        error_setg(errp, "logical_block_size=%" PRIu32 " does not suit the "
-                   "zoned drive, it must be the write granularity, %" PRIu32,
-                   conf->logical_block_size, granularity);
+    if (!virtio_zoned_settle_block_size(l, "logical_block_size",
+                                        &conf->logical_block_size, errp)) {
         return false;
     }
-    if (!conf->physical_block_size && granularity > BDRV_SECTOR_SIZE) {
-        conf->physical_block_size = granularity;
+    if (!conf->physical_block_size &&
+        l->write_granularity > BDRV_SECTOR_SIZE) {
+        conf->physical_block_size = l->write_granularity;
     }
     return true;
 }
@@ -97,64 +75,44 @@ bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
     /* Either would move data behind the write pointers' back (G-6) */
     virtio_clear_feature(&s->host_features, VIRTIO_BLK_F_DISCARD);
     virtio_clear_feature(&s->host_features, VIRTIO_BLK_F_WRITE_ZEROES);
-    warn_of_guests(l, name);
+    virtio_zoned_warn_of_guests(l, name);
     return true;
 }
 
 uint64_t virtio_blk_zoned_get_features(VirtIOBlock *s, uint64_t features,
                                        Error **errp)
 {
-    if (!virtio_blk_is_zoned(s) ||
-        virtio_has_feature(features, VIRTIO_F_VERSION_1)) {
-        return features;
-    }
-    if (s->zoned.model == BLK_Z_HM) {
-        error_setg(errp, "a host-managed zoned drive needs a modern virtio "
-                   "device (disable-modern=off, force-legacy=off)");
-        return 0;
-    }
-    virtio_clear_feature(&features, VIRTIO_BLK_F_ZONED);
-    return features;
-}
-
-/* A legacy driver may write any bit, but has not negotiated this one */
-static bool negotiated(VirtIODevice *vdev)
-{
-    return virtio_vdev_has_feature(vdev, VIRTIO_F_VERSION_1) &&
-           virtio_vdev_has_feature(vdev, VIRTIO_BLK_F_ZONED);
+    return virtio_zoned_dev_get_features(features, s->zoned.model, errp);
 }
 
 int virtio_blk_zoned_validate_features(VirtIODevice *vdev)
 {
     VirtIOBlock *s = VIRTIO_BLK(vdev);
 
-    return s->zoned.model == BLK_Z_HM && !negotiated(vdev) ? -EINVAL : 0;
+    return virtio_zoned_dev_validate_features(vdev, s->zoned.model);
 }
 
 void virtio_blk_zoned_update_config(VirtIOBlock *s,
                                     struct virtio_blk_config *cfg)
 {
-    VirtIODevice *vdev = VIRTIO_DEVICE(s);
-    const uint8_t over = VIRTIO_CONFIG_S_FEATURES_OK |
-                         VIRTIO_CONFIG_S_DRIVER_OK;
-
-    if (!virtio_blk_is_zoned(s)) {
-        return;
-    }
-    /*
-     * Until it is over, a driver may look before it decides (VZ-18); after
-     * that the fields are there only for one that wants them (VZ-3).
-     */
-    if (!(vdev->status & over) || negotiated(vdev)) {
+    if (virtio_blk_is_zoned(s) && virtio_zoned_dev_shows(VIRTIO_DEVICE(s))) {
         cfg->zoned = virtio_zoned_config(&s->zoned);
     }
 }
 
-/* How a zoned request is accounted; BLOCK_ACCT_NONE if it is not */
+/* How a request is accounted; BLOCK_ACCT_NONE if it is not */
 static enum BlockAcctType acct_type(uint32_t type)
 {
-    return type == VIRTIO_BLK_T_ZONE_APPEND ? BLOCK_ACCT_ZONE_APPEND
-                                            : BLOCK_ACCT_NONE;
+    switch (type & ~VIRTIO_BLK_T_BARRIER) {
+    case VIRTIO_BLK_T_IN:
+        return BLOCK_ACCT_READ;
+    case VIRTIO_BLK_T_OUT:
+        return BLOCK_ACCT_WRITE;
+    case VIRTIO_BLK_T_ZONE_APPEND:
+        return BLOCK_ACCT_ZONE_APPEND;
+    default:
+        return BLOCK_ACCT_NONE;
+    }
 }
 
 static void acct_invalid(VirtIOBlock *s, enum BlockAcctType type)
@@ -190,6 +148,14 @@ static void complete(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
     }
     virtio_blk_req_complete(req, status);
     virtio_blk_free_request(req);
+}
+
+/* Complete a request that the block layer has not seen */
+static void answer(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
+                   uint8_t status)
+{
+    acct_invalid(req->dev, acct_type(zr->type));
+    complete(req, zr, status);
 }
 
 /* A zoned request, or a read or write that needs a closer look */
@@ -257,50 +223,9 @@ static void coroutine_fn zone_request_entry(void *opaque)
     aio_context_release(ctx);
 }
 
-static void handle_zone_request(VirtIOBlockReq *req,
-                                const VirtioZonedRequest *zr)
-{
-    VirtIOBlock *s = req->dev;
-    ZonedCall call = {
-        .req = req,
-        .disk = {
-            .blk = s->blk,
-            .max_append_sectors = virtio_zoned_max_append_sectors(&s->zoned),
-            .writable = blk_is_writable(s->blk),
-            .flags = blk_ram_registrar_ok(&s->blk_ram_registrar) ?
-                     BDRV_REQ_REGISTERED_BUF : 0,
-        },
-        .zr = *zr,
-    };
-    uint8_t status;
-
-    trace_virtio_blk_zone_request(VIRTIO_DEVICE(s), req, zr->type, zr->sector);
-
-    status = virtio_zoned_check_request(&call.disk, zr);
-    if (status != VIRTIO_BLK_S_OK) {
-        acct_invalid(s, acct_type(zr->type));
-        trace_virtio_blk_zone_complete(VIRTIO_DEVICE(s), req, 0, status);
-        complete(req, zr, status);
-        return;
-    }
-    if (zr->type == VIRTIO_BLK_T_ZONE_APPEND) {
-        block_acct_start(blk_get_stats(s->blk), &req->acct,
-                         iov_size(zr->out_iov, zr->out_num),
-                         acct_type(zr->type));
-    }
-    start(s, zone_request_entry, g_memdup2(&call, sizeof(call)));
-}
-
 static bool is_write(const VirtioZonedRequest *zr)
 {
     return zr->type & VIRTIO_BLK_T_OUT;
-}
-
-static void reject_rw(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
-                      uint8_t status)
-{
-    acct_invalid(req->dev, is_write(zr) ? BLOCK_ACCT_WRITE : BLOCK_ACCT_READ);
-    complete(req, zr, status);
 }
 
 /* The rest of a read or write that proved harmless */
@@ -314,7 +239,7 @@ static void coroutine_fn co_suspect_rw(ZonedCall *call)
     int ret;
 
     block_acct_start(blk_get_stats(blk), &req->acct, qiov->size,
-                     is_write(&call->zr) ? BLOCK_ACCT_WRITE : BLOCK_ACCT_READ);
+                     acct_type(call->zr.type));
     if (is_write(&call->zr)) {
         trace_virtio_blk_handle_write(VIRTIO_DEVICE(s), req, req->sector_num,
                                       qiov->size / BDRV_SECTOR_SIZE);
@@ -351,57 +276,35 @@ static void coroutine_fn suspect_rw_entry(void *opaque)
         return;
     }
     aio_context_acquire(ctx);
-    reject_rw(req, &call->zr, virtio_zoned_status(ret));
+    answer(req, &call->zr, virtio_zoned_status(ret));
     aio_context_release(ctx);
 }
 
-/* Returns whether the request has been taken over */
-static bool handle_rw(VirtIOBlockReq *req, const VirtioZonedRequest *zr)
+static void start_zone_request(const ZonedCall *call)
 {
-    VirtIOBlock *s = req->dev;
-    const uint64_t bytes = is_write(zr) ? iov_size(zr->out_iov, zr->out_num)
-                                        : iov_size(zr->in_iov, zr->in_num);
-    uint64_t capacity;
-    ZonedCall *call;
+    VirtIOBlockReq *req = call->req;
+    const VirtioZonedRequest *zr = &call->zr;
 
-    if (is_write(zr) && !blk_is_writable(s->blk)) {
-        reject_rw(req, zr, VIRTIO_BLK_S_IOERR);
-        return true;
+    trace_virtio_blk_zone_request(VIRTIO_DEVICE(req->dev), req, zr->type,
+                                  zr->sector);
+    if (zr->type == VIRTIO_BLK_T_ZONE_APPEND) {
+        block_acct_start(blk_get_stats(req->dev->blk), &req->acct,
+                         iov_size(zr->out_iov, zr->out_num),
+                         acct_type(zr->type));
     }
-    if (!negotiated(VIRTIO_DEVICE(s))) {
-        /* Nobody can use a host-managed disk without knowing it */
-        if (s->zoned.model == BLK_Z_HM) {
-            reject_rw(req, zr, VIRTIO_BLK_S_IOERR);
-            return true;
-        }
-        return false;
-    }
-    if (!virtio_zoned_rw_is_suspect(&s->zoned, zr->sector, bytes,
-                                    is_write(zr))) {
-        return false;
-    }
-    /* What does not lie inside the disk fails as on any disk */
-    blk_get_geometry(s->blk, &capacity);
-    if (zr->sector > capacity ||
-        bytes >> BDRV_SECTOR_BITS > capacity - zr->sector ||
-        bytes > BDRV_REQUEST_MAX_BYTES) {
-        return false;
-    }
+    start(req->dev, zone_request_entry, g_memdup2(call, sizeof(*call)));
+}
 
-    call = g_new(ZonedCall, 1);
-    *call = (ZonedCall) {
-        .req = req,
-        .disk.blk = s->blk,
-        .disk.flags = blk_ram_registrar_ok(&s->blk_ram_registrar) ?
-                      BDRV_REQ_REGISTERED_BUF : 0,
-        .zr = *zr,
-    };
+static void start_suspect_rw(const ZonedCall *call)
+{
+    VirtIOBlockReq *req = call->req;
+    const VirtioZonedRequest *zr = &call->zr;
+
     req->sector_num = zr->sector;
     qemu_iovec_init_external(&req->qiov,
                              is_write(zr) ? zr->out_iov : zr->in_iov,
                              is_write(zr) ? zr->out_num : zr->in_num);
-    start(s, suspect_rw_entry, call);
-    return true;
+    start(req->dev, suspect_rw_entry, g_memdup2(call, sizeof(*call)));
 }
 
 bool virtio_blk_zoned_handle_request(VirtIOBlockReq *req, uint32_t type,
@@ -411,32 +314,41 @@ bool virtio_blk_zoned_handle_request(VirtIOBlockReq *req, uint32_t type,
 {
     VirtIOBlock *s = req->dev;
     VirtIODevice *vdev = VIRTIO_DEVICE(s);
-    const VirtioZonedRequest zr = {
-        .type = type,
-        .sector = virtio_ldq_p(vdev, &req->out.sector),
-        .in_iov = in_iov,
-        .in_num = in_num,
-        .out_iov = out_iov,
-        .out_num = out_num,
+    const ZonedCall call = {
+        .req = req,
+        .disk = {
+            .blk = s->blk,
+            .limits = &s->zoned,
+            .writable = blk_is_writable(s->blk),
+            .negotiated = virtio_zoned_dev_negotiated(vdev),
+            .flags = blk_ram_registrar_ok(&s->blk_ram_registrar) ?
+                     BDRV_REQ_REGISTERED_BUF : 0,
+        },
+        .zr = {
+            .type = type,
+            .sector = virtio_ldq_p(vdev, &req->out.sector),
+            .in_iov = in_iov,
+            .in_num = in_num,
+            .out_iov = out_iov,
+            .out_num = out_num,
+        },
     };
+    uint8_t status;
 
-    /* As the base looks at types: without two bits that may be flags */
-    switch (type & ~(VIRTIO_BLK_T_OUT | VIRTIO_BLK_T_BARRIER)) {
-    case VIRTIO_BLK_T_IN:
-        return handle_rw(req, &zr);
-    case VIRTIO_BLK_T_DISCARD & ~VIRTIO_BLK_T_OUT:
-    case VIRTIO_BLK_T_WRITE_ZEROES & ~VIRTIO_BLK_T_OUT:
-        /* Not offered */
-        complete(req, &zr, VIRTIO_BLK_S_UNSUPP);
+    switch (virtio_zoned_classify(&call.disk, &call.zr, &status)) {
+    case VIRTIO_ZONED_ANSWERED:
+        trace_virtio_blk_zone_complete(vdev, req, 0, status);
+        answer(req, &call.zr, status);
+        return true;
+    case VIRTIO_ZONED_REQUEST:
+        start_zone_request(&call);
+        return true;
+    case VIRTIO_ZONED_SUSPECT:
+        start_suspect_rw(&call);
         return true;
     default:
-        break;
+        return false;
     }
-    if (virtio_zoned_is_request(type) && negotiated(vdev)) {
-        handle_zone_request(req, &zr);
-        return true;
-    }
-    return false;
 }
 
 bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
@@ -455,7 +367,7 @@ bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
     iov_discard_undo(&req->inhdr_undo);
     iov_discard_back_undoable(zr.in_iov, &zr.in_num, sizeof(*req->in),
                               &req->inhdr_undo);
-    complete(req, &zr, negotiated(VIRTIO_DEVICE(s)) ?
+    complete(req, &zr, virtio_zoned_dev_negotiated(VIRTIO_DEVICE(s)) ?
                        virtio_zoned_status(ret) : VIRTIO_BLK_S_IOERR);
     return true;
 }
@@ -518,11 +430,5 @@ int virtio_blk_zoned_post_load(VirtIODevice *vdev)
 {
     VirtIOBlock *s = VIRTIO_BLK(vdev);
 
-    if (s->zoned.model == BLK_Z_HM && !negotiated(vdev) &&
-        vdev->status & VIRTIO_CONFIG_S_DRIVER_OK) {
-        error_report("virtio-blk: the drive is host-managed, but the guest "
-                     "uses it as one that is not zoned");
-        return -EINVAL;
-    }
-    return 0;
+    return virtio_zoned_dev_post_load(vdev, s->zoned.model);
 }

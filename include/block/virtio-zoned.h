@@ -17,18 +17,18 @@
 #include "block/zoned.h"
 #include "standard-headers/linux/virtio_blk.h"
 
-/* What a server of zoned requests knows of its disk */
+/* What a server of requests to a zoned disk knows of it */
 typedef struct VirtioZonedDisk {
     BlockBackend *blk;
-    /* As in the configuration space; 0 means that appends are unsupported */
-    uint32_t max_append_sectors;
+    const BlockZoneLimits *limits;      /* as shown to the guest */
     bool writable;
-    BdrvRequestFlags flags;     /* for appends: BDRV_REQ_REGISTERED_BUF or 0 */
+    bool negotiated;            /* whether the driver knows of the zones */
+    BdrvRequestFlags flags;     /* for writes: BDRV_REQ_REGISTERED_BUF or 0 */
 } VirtioZonedDisk;
 
-/* A zoned request, taken out of its header and descriptors */
+/* A request to a zoned disk, taken out of its header and descriptors */
 typedef struct VirtioZonedRequest {
-    uint32_t type;              /* VIRTIO_BLK_T_ZONE_* */
+    uint32_t type;              /* all 32 bits of the header's */
     uint64_t sector;
     struct iovec *in_iov;       /* device-writable part, less the status byte */
     unsigned int in_num;
@@ -46,6 +46,57 @@ typedef struct VirtioZonedRequest {
  * neighbours that are not, and carry no flag bits: never mask @type.
  */
 bool virtio_zoned_is_request(uint32_t type);
+
+/*
+ * What is to be done with a request.  A SUSPECT one is PLAIN once
+ * virtio_zoned_co_check_rw() has returned 0.
+ */
+typedef enum VirtioZonedVerdict {
+    VIRTIO_ZONED_PLAIN,         /* the same as on a disk that is not zoned */
+    VIRTIO_ZONED_ANSWERED,      /* it ends with a status byte at once */
+    VIRTIO_ZONED_REQUEST,       /* it is for virtio_zoned_co_request() */
+    VIRTIO_ZONED_SUSPECT,       /* a read or write to be looked at */
+} VirtioZonedVerdict;
+
+/**
+ * virtio_zoned_classify:
+ * @disk: the disk
+ * @req: any request to it
+ * @status: set to the status byte if the request is ANSWERED
+ *
+ * Judge a request by all that needs no look at the zones.  A read or write is
+ * SUSPECT only if it lies inside the disk.
+ *
+ * Returns: what is to be done with @req.
+ */
+VirtioZonedVerdict virtio_zoned_classify(const VirtioZonedDisk *disk,
+                                         const VirtioZonedRequest *req,
+                                         uint8_t *status);
+
+/**
+ * virtio_zoned_settle_block_size:
+ * @l: limits that virtio_zoned_check_limits() accepts
+ * @option: name of the option for the logical block size
+ * @size: its value in bytes, or 0 if it is not set; set on success
+ * @errp: set on failure
+ *
+ * The logical block size of a zoned disk is its write granularity: guests
+ * align their writes to the logical block size and to no more.
+ *
+ * Returns: whether @size was that, or not set.
+ */
+bool virtio_zoned_settle_block_size(const BlockZoneLimits *l,
+                                    const char *option, uint32_t *size,
+                                    Error **errp);
+
+/**
+ * virtio_zoned_warn_of_guests:
+ * @l: limits that virtio_zoned_check_limits() accepts
+ * @name: what to call the disk
+ *
+ * Warn of what the protocol allows and Linux guests do not take.
+ */
+void virtio_zoned_warn_of_guests(const BlockZoneLimits *l, const char *name);
 
 /**
  * virtio_zoned_max_append_sectors:
@@ -85,27 +136,17 @@ virtio_zoned_config(const BlockZoneLimits *l);
 uint8_t virtio_zoned_status(int ret);
 
 /**
- * virtio_zoned_check_request:
- *
- * Answer what needs no look at the zones: a read-only disk (VZ-50), a disk
- * without appends (VZ-37), a sector outside the disk, a buffer of a wrong size.
- *
- * Returns: VIRTIO_BLK_S_OK if @req is to go to virtio_zoned_co_request(), or
- * the status byte that ends it.
- */
-uint8_t virtio_zoned_check_request(const VirtioZonedDisk *disk,
-                                   const VirtioZonedRequest *req);
-
-/**
  * virtio_zoned_co_request:
  * @disk: the disk
- * @req: a request that virtio_zoned_check_request() let through; on return
- *       @answered is set
+ * @req: a request for which virtio_zoned_classify() returned
+ *       VIRTIO_ZONED_REQUEST; on return @answered is set
  *
  * Carry out @req.  Memory is constant whatever the guest asks for: a report
- * is streamed into the guest's buffer in chunks.  Runs in the AioContext of
- * the backend, with its lock held; each request to the block layer counts in
- * the backend's in-flight counter and nothing else is waited for between.
+ * is streamed into the guest's buffer in chunks.  Without a write cache, what
+ * an operation did to write pointers is durable on return.  Runs in the
+ * AioContext of the backend, with its lock held; each request to the block
+ * layer counts in the backend's in-flight counter and nothing else is waited
+ * for between.
  *
  * Returns: 0 or -errno, to be translated by virtio_zoned_status().
  */
@@ -124,20 +165,6 @@ int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
  * the answer, since zeroing it all would let the guest hold up the event loop.
  */
 size_t virtio_zoned_in_len(const VirtioZonedRequest *req);
-
-/**
- * virtio_zoned_rw_is_suspect:
- * @l: the limits of a zoned disk
- * @sector: first sector of a read or write, unchecked
- * @bytes: its length, unchecked
- * @is_write: whether it writes
- *
- * Returns: whether virtio_zoned_co_check_rw() may object.  A pure computation,
- * for every read and write to a zoned disk; well-behaved guests never get past
- * it.
- */
-bool virtio_zoned_rw_is_suspect(const BlockZoneLimits *l, uint64_t sector,
-                                size_t bytes, bool is_write);
 
 /**
  * virtio_zoned_co_check_rw:

@@ -6,6 +6,9 @@
  * A raw driver, which sends what Linux never would.  Cases are named after
  * the requirements that they prove; docs/devel/zoned-conformance.rst lists
  * those.  Sectors are of 512 bytes.
+ *
+ * Most cases run twice: on a virtio-blk device, and on a vhost-user-blk device
+ * that has its disk from a vhost-user-blk export of qemu-storage-daemon.
  */
 
 #include "qemu/osdep.h"
@@ -100,7 +103,16 @@ typedef enum Layout {
     MERGED,                 /* one readable, one writable */
 } Layout;
 
+/* A process that serves a disk by vhost-user-blk */
+typedef struct Daemon {
+    pid_t pid;
+    char *dir;              /* for the two that follow */
+    char *socket, *log;
+    int fd;                 /* the listening socket, which outlasts it */
+} Daemon;
+
 typedef struct Zbd {
+    Daemon *daemon;         /* if it is not QEMU that serves the disk */
     QOSState *qs;
     QTestState *qts;
     QVirtioPCIDevice *pci;
@@ -115,22 +127,154 @@ typedef struct Zbd {
 #define MEM_HALF (1 * MiB)
 
 /*
+ * The storage daemon
+ */
+
+/* Whether the case that runs is to have its disks from daemons */
+static bool remote;
+
+/* A daemon for a test process that has failed must not stay behind */
+static void daemon_abort(void *opaque)
+{
+    Daemon *d = opaque;
+
+    if (d->pid > 0) {
+        kill(d->pid, SIGKILL);
+    }
+}
+
+/* @node: as for -blockdev; @options: more of those of the export */
+static void daemon_start(Daemon *d, const char *node, const char *options)
+{
+    const char *program = getenv("QTEST_QEMU_STORAGE_DAEMON_BINARY");
+    const bool writable = !strstr(node, "read-only=on");
+    g_autofree char *command = g_strdup_printf(
+        "exec %s --blockdev node-name=zbd,%s --export type=vhost-user-blk,"
+        "id=exp,node-name=zbd,writable=%s,num-queues=2,addr.type=fd,"
+        "addr.str=%d%s <&- >>%s 2>&1", program, node, writable ? "on" : "off",
+        d->fd, options, d->log);
+
+    g_assert_nonnull(program);
+    g_test_message("daemon: %s", command);
+    d->pid = fork();
+    g_assert_cmpint(d->pid, >=, 0);
+    if (d->pid == 0) {
+        execl("/bin/sh", "sh", "-c", command, NULL);
+        _exit(1);
+    }
+}
+
+static Daemon *daemon_new(const char *node, const char *options)
+{
+    Daemon *d = g_new0(Daemon, 1);
+
+    d->dir = g_dir_make_tmp("zoned-daemon-XXXXXX", NULL);
+    g_assert_nonnull(d->dir);
+    d->socket = g_build_filename(d->dir, "socket", NULL);
+    d->log = g_build_filename(d->dir, "log", NULL);
+    /* It listens from now on, so that QEMU need not wait for the daemon */
+    d->fd = qtest_socket_server(d->socket);
+    qtest_add_abrt_handler(daemon_abort, d);
+    daemon_start(d, node, options);
+    return d;
+}
+
+static void daemon_end(Daemon *d, int signal)
+{
+    int status;
+
+    kill(d->pid, signal);
+    g_assert_cmpint(waitpid(d->pid, &status, 0), ==, d->pid);
+    d->pid = 0;
+    if (signal == SIGTERM) {
+        g_assert_true(WIFEXITED(status));
+        g_assert_cmpint(WEXITSTATUS(status), ==, 0);
+    }
+}
+
+/* Nothing that a guest does is logged; the limits of a disk may be */
+static void assert_silent(const Daemon *d)
+{
+    g_autofree char *said = NULL;
+    g_auto(GStrv) lines = NULL;
+    char **line;
+
+    g_assert_true(g_file_get_contents(d->log, &said, NULL, NULL));
+    lines = g_strsplit(said, "\n", -1);
+    for (line = lines; *line; line++) {
+        if (**line && !strstr(*line, "warning: zoned drive")) {
+            g_error("the daemon says '%s'", *line);
+        }
+    }
+}
+
+static void daemon_free(Daemon *d)
+{
+    daemon_end(d, SIGTERM);
+    qtest_remove_abrt_handler(d);
+    assert_silent(d);
+    close(d->fd);
+    unlink(d->log);
+    unlink(d->socket);
+    rmdir(d->dir);
+    g_free(d->log);
+    g_free(d->socket);
+    g_free(d->dir);
+    g_free(d);
+}
+
+/*
  * The machine and the driver's start
  */
 
-static Zbd *zbd_boot(const char *node, const char *device)
+/* The options of QEMU for a disk that @d serves */
+static char *remote_options(const Daemon *d, const char *chardev)
+{
+    /* A shell runs QEMU: @chardev may end in a redirection */
+    return g_strdup_printf(
+        "-nodefaults -m 256M -M memory-backend=mem "
+        "-object memory-backend-memfd,id=mem,size=256M,share=on "
+        "-chardev socket,id=zbd,path=%s%s", d->socket, chardev);
+}
+
+/* @chardev: more options for the connection to the daemon */
+static Zbd *zbd_boot_remote(const char *node, const char *options,
+                            const char *device, const char *chardev)
+{
+    Zbd *z = g_new0(Zbd, 1);
+    g_autofree char *qemu = NULL;
+
+    z->daemon = daemon_new(node, options);
+    qemu = remote_options(z->daemon, chardev);
+    z->qs = qtest_pc_boot("%s -device vhost-user-blk-pci,id=vd,chardev=zbd,"
+                          "queue-size=256,addr=4%s", qemu, device);
+    return z;
+}
+
+static Zbd *zbd_boot_local(const char *node, const char *device)
 {
     Zbd *z = g_new0(Zbd, 1);
 
     z->qs = qtest_pc_boot("-nodefaults -blockdev node-name=zbd,%s "
                           "-device virtio-blk-pci,id=vd,drive=zbd,addr=4%s",
                           node, device);
+    return z;
+}
+
+static Zbd *zbd_attach(Zbd *z)
+{
     z->qts = z->qs->qts;
     z->mem = guest_alloc(&z->qs->alloc, 2 * MEM_HALF);
     z->pci = virtio_pci_new(z->qs->pcibus, &(QPCIAddress) { .devfn = DEVFN });
     z->vdev = &z->pci->vdev;
     qvirtio_pci_device_enable(z->pci);
     return z;
+}
+
+static Zbd *zbd_boot(const char *node, const char *device)
+{
+    return zbd_attach(remote ? zbd_boot_remote(node, "", device, "")
+                             : zbd_boot_local(node, device));
 }
 
 static void zbd_start(Zbd *z)
@@ -231,6 +375,9 @@ static void zbd_free(Zbd *z)
     g_free(z->pci->pdev);
     g_free(z->pci);
     qtest_shutdown(z->qs);
+    if (z->daemon) {
+        daemon_free(z->daemon);
+    }
     g_free(z);
 }
 
@@ -529,8 +676,14 @@ static void test_vz1(void)
 
     zbd_start(z);
     g_assert_cmphex(zbd_offered(z) & F_ZONED, ==, 0);
+    /* Its configuration space ends where it always did */
+    g_assert_cmphex(z->vdev->bus->config_readb(z->vdev, 56), !=, 0xff);
+    g_assert_cmphex(z->vdev->bus->config_readb(z->vdev, 57), ==, 0xff);
     zbd_free(z);
 
+    if (remote) {
+        return;
+    }
     /* The disk is not shown as zoned, either */
     z = zbd_boot(HA, ",zoned=off");
     zbd_start(z);
@@ -542,16 +695,21 @@ static void test_vz1(void)
 static void assert_refused(const char *node, const char *props,
                            const char *message)
 {
-    QTestState *qts = qtest_initf("-nodefaults -blockdev node-name=zbd,%s",
-                                  node);
-    g_autofree char *out = qtest_hmp(qts, "device_add "
-                                     "virtio-blk-pci,drive=zbd,id=vd%s",
-                                     props);
+    Daemon *d = remote ? daemon_new(node, "") : NULL;
+    g_autofree char *options = d ? remote_options(d, "") : g_strdup_printf(
+        "-nodefaults -blockdev node-name=zbd,%s", node);
+    QTestState *qts = qtest_init(options);
+    g_autofree char *out = qtest_hmp(qts, "device_add %s,id=vd%s",
+                                     d ? "vhost-user-blk-pci,chardev=zbd" :
+                                     "virtio-blk-pci,drive=zbd", props);
 
     if (!strstr(out, message)) {
         g_error("'%s' is not in '%s'", message, out);
     }
     qtest_quit(qts);
+    if (d) {
+        daemon_free(d);
+    }
 }
 
 /* The features and configuration that a legacy driver sees */
@@ -808,6 +966,9 @@ static void test_vz15(void)
     g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, OK);
     zbd_free(z);
 
+    if (remote) {
+        return;     /* the block size is an option of the export */
+    }
     assert_refused(HM ",zoned.write-granularity=4096",
                    ",logical_block_size=512", "logical_block_size");
     assert_refused(HM, ",logical_block_size=4096,physical_block_size=4096",
@@ -1610,9 +1771,21 @@ static void test_vz57(void)
 }
 
 /*
- * Requests that lack a header, or room for a status.  The device is broken
- * until its reset, like any virtio-blk; the zones are not.
+ * The device is broken until its reset, like any virtio-blk.  An export has no
+ * means to say so, and gives the request back without an answer.
  */
+static void assert_malformed(Zbd *z)
+{
+    if (z->daemon) {
+        zbd_wait(z, 1);
+        g_assert_cmpuint(z->used_len, ==, 0);
+    } else {
+        g_assert_cmphex(z->vdev->bus->get_status(z->vdev) &
+                        VIRTIO_CONFIG_S_NEEDS_RESET, !=, 0);
+    }
+}
+
+/* Requests that lack a header, or room for a status, do no harm to zones */
 static void test_malformed(void)
 {
     static const struct {
@@ -1630,8 +1803,7 @@ static void test_malformed(void)
             qtest_bufwrite(z->qts, z->mem, header, sizeof(header));
             zbd_submit(z, 0, z->mem, lens[j].rd_len, 0,
                        z->mem + MEM_HALF, lens[j].wr_len, 1);
-            g_assert_cmphex(z->vdev->bus->get_status(z->vdev) &
-                            VIRTIO_CONFIG_S_NEEDS_RESET, !=, 0);
+            assert_malformed(z);
             zbd_restart(z);
             assert_zone(z, SEQ, IOPEN, 8);
         }
@@ -2188,7 +2360,7 @@ static void test_vz44(void)
         g_autofree char *node = g_strdup_printf(
             HM_FAULTY ",inject-error.0.event=none,inject-error.0.errno=%d",
             table[i].error);
-        Zbd *z = zbd_new(node, status == IOERR ?
+        Zbd *z = zbd_new(node, remote ? "" : status == IOERR ?
                                ",werror=report,rerror=report" :
                                ",werror=stop,rerror=stop");
 
@@ -2310,32 +2482,37 @@ typedef struct Stream {
     char *dir, *path, *log;
 } Stream;
 
-static void stream_save(Stream *s, const char *node)
+/* Frees @z */
+static void stream_save_from(Stream *s, Zbd *z)
 {
     g_autofree char *uri = NULL;
-    Zbd *z = zbd_boot(node, "");
 
     s->dir = g_dir_make_tmp("zoned-migrate-XXXXXX", NULL);
     s->path = g_build_filename(s->dir, "stream", NULL);
     s->log = g_build_filename(s->dir, "stderr", NULL);
     uri = g_strdup_printf("exec:cat > %s", s->path);
-    zbd_run_without(z, 1ull << VIRTIO_BLK_F_DISCARD |
-                       1ull << VIRTIO_BLK_F_WRITE_ZEROES);
     qtest_qmp_assert_success(z->qts, "{'execute': 'migrate', 'arguments': "
                              "{'uri': %s}}", uri);
     migrate_wait(z->qts);
     zbd_free(z);
 }
 
-/* @message: why the stream is refused, NULL if it is not */
-static void stream_load(Stream *s, const char *node, const char *message)
+static void stream_save(Stream *s, const char *node)
+{
+    Zbd *z = zbd_boot(node, "");
+
+    zbd_run_without(z, 1ull << VIRTIO_BLK_F_DISCARD |
+                       1ull << VIRTIO_BLK_F_WRITE_ZEROES);
+    stream_save_from(s, z);
+}
+
+/* @options: of the QEMU; @message: why the stream is refused, or NULL */
+static void stream_load_by(Stream *s, const char *options,
+                           const char *message)
 {
     g_autofree char *uri = g_strdup_printf("exec:cat %s", s->path);
     g_autofree char *said = NULL;
-    QTestState *qts = qtest_initf(
-        "-nodefaults -blockdev node-name=zbd,%s "
-        "-device virtio-blk-pci,id=vd,drive=zbd,addr=4 -incoming defer "
-        "2>%s", node, s->log);
+    QTestState *qts = qtest_initf("%s -incoming defer 2>%s", options, s->log);
 
     qtest_qmp_assert_success(qts, "{'execute': 'migrate-incoming', "
                              "'arguments': {'uri': %s}}", uri);
@@ -2352,6 +2529,15 @@ static void stream_load(Stream *s, const char *node, const char *message)
     if (message && !strstr(said, message)) {
         g_error("'%s' is not in '%s'", message, said);
     }
+}
+
+static void stream_load(Stream *s, const char *node, const char *message)
+{
+    g_autofree char *options = g_strdup_printf(
+        "-nodefaults -blockdev node-name=zbd,%s "
+        "-device virtio-blk-pci,id=vd,drive=zbd,addr=4", node);
+
+    stream_load_by(s, options, message);
 }
 
 static void stream_free(Stream *s)
@@ -2651,16 +2837,259 @@ static void test_multiqueue(void)
     zbd_free(z);
 }
 
-static const struct {
+/*
+ * The daemon ends without having said goodbye, and is started again
+ */
+
+/* The geometry of HM, in a new image */
+#define IMAGE_OPTIONS \
+    "zone_size=64k,zone_capacity=48k,conventional_zones=2," \
+    "max_open_zones=3,max_active_zones=5,max_append_size=48k"
+
+/* A write is only safe from a sudden end once it is in the image */
+#define WRITETHROUGH ",writethrough=on"
+
+typedef struct Image {
+    char *dir, *path;
+    char *node;             /* options of -blockdev */
+    char *log;              /* what QEMU says */
+    char *chardev;
+} Image;
+
+static void image_new(Image *im)
+{
+    const char *qemu_img = getenv("QTEST_QEMU_IMG");
+    g_autofree char *command = NULL;
+
+    g_assert_nonnull(qemu_img);
+    im->dir = g_dir_make_tmp("zoned-image-XXXXXX", NULL);
+    im->path = g_build_filename(im->dir, "image", NULL);
+    im->log = g_build_filename(im->dir, "log", NULL);
+    im->node = g_strdup_printf("driver=zoned,file.driver=file,"
+                               "file.filename=%s", im->path);
+    im->chardev = g_strdup_printf(",reconnect=1 2>%s", im->log);
+    command = g_strdup_printf("%s create -q -f zoned -o " IMAGE_OPTIONS
+                              " %s 688128", qemu_img, im->path);
+    g_assert_true(g_spawn_command_line_sync(command, NULL, NULL, NULL, NULL));
+    g_assert_true(g_file_test(im->path, G_FILE_TEST_EXISTS));
+}
+
+static void image_free(Image *im)
+{
+    unlink(im->log);
+    unlink(im->path);
+    g_assert_cmpint(rmdir(im->dir), ==, 0);
+    g_free(im->chardev);
+    g_free(im->node);
+    g_free(im->log);
+    g_free(im->path);
+    g_free(im->dir);
+}
+
+static Zbd *image_boot(Image *im)
+{
+    Zbd *z;
+
+    image_new(im);
+    z = zbd_boot_remote(im->node, WRITETHROUGH, "", im->chardev);
+    return zbd_attach(z);
+}
+
+/* Another one listens on the same socket */
+static void daemon_restart(Daemon *d, const char *node)
+{
+    daemon_end(d, SIGKILL);
+    daemon_start(d, node, WRITETHROUGH);
+}
+
+/* Wait until QEMU has said @message */
+static void wait_for_message(const Image *im, const char *message)
+{
+    const gint64 start = g_get_monotonic_time();
+
+    for (;;) {
+        g_autofree char *said = NULL;
+
+        g_assert_true(g_file_get_contents(im->log, &said, NULL, NULL));
+        if (strstr(said, message)) {
+            return;
+        }
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+        g_usleep(10000);
+    }
+}
+
+/* The zones are what they were, and the guest sees no error */
+static void test_reconnect(void)
+{
+    Image im;
+    Zbd *z = image_boot(&im);
+    unsigned int i;
+
+    /* Also when the driver has not begun */
+    daemon_restart(z->daemon, im.node);
+    zbd_run_without(z, 0);
+    make_state(z, SEQ + 1, FULL, 8);
+    make_state(z, SEQ + 2, CLOSED, 16);
+    for (i = 0; i < 3; i++) {
+        g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 2 * i, 1, 0x40 + i), ==, OK);
+        /* With a request that nobody takes at first */
+        daemon_end(z->daemon, SIGKILL);
+        submit_batch(z, APPEND, 1, false);
+        daemon_start(z->daemon, im.node, WRITETHROUGH);
+        zbd_wait(z, 1);
+        g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, 0) + 8), ==, OK);
+        assert_data(z, ZONE(SEQ) + 2 * i, 1, 0x40 + i);
+        assert_zone(z, SEQ, IOPEN, 2 * i + 2);
+    }
+    assert_zone(z, SEQ + 1, FULL, 0);
+    assert_zone(z, SEQ + 2, CLOSED, 16);
+    /* A reset is as durable as a write */
+    g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ)), ==, OK);
+    daemon_restart(z->daemon, im.node);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, OK);
+    zbd_free(z);
+    image_free(&im);
+}
+
+/* Another disk is not taken for the one that the guest knows */
+static void test_reconnect_other(void)
+{
+    static const struct {
+        const char *node, *message;
+    } table[] = {
+        { PLAIN, "the guest knows a disk with zones" },
+        { HA, "model is 1 for the guest and 2 in the backend" },
+        { HM ",zoned.zone-size=128K,zoned.max-active-zones=4",
+          "zone size, in sectors, is 128 for" },
+        { HM ",size=753664", "capacity, in sectors, is 1344 for the guest" },
+        { HM ",zoned.max-open-zones=2", "limit of open zones is 3 for" },
+        { HM ",zoned.max-active-zones=4", "limit of active zones is 5 for" },
+        { HM ",zoned.max-append-size=16K", "limit of appends, in sectors," },
+    };
+    Image im;
+    Zbd *z = image_boot(&im);
+    unsigned int i;
+
+    zbd_run_without(z, 0);
+    make_state(z, SEQ, IOPEN, 8);
+    daemon_end(z->daemon, SIGKILL);
+    submit_batch(z, APPEND, 1, false);
+    for (i = 0; i < ARRAY_SIZE(table); i++) {
+        daemon_start(z->daemon, table[i].node, "");
+        wait_for_message(&im, table[i].message);
+        g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), !=,
+                         (uint16_t)(z->used_idx + 1));
+        daemon_end(z->daemon, SIGKILL);
+    }
+    daemon_start(z->daemon, im.node, WRITETHROUGH);
+    zbd_wait(z, 1);
+    g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, 0) + 8), ==, OK);
+    assert_zone(z, SEQ, IOPEN, 9);
+    zbd_free(z);
+    image_free(&im);
+
+    /* Nor is a zoned one taken for a plain one */
+    image_new(&im);
+    z = zbd_attach(zbd_boot_remote("driver=null-co,size=688128", "", "",
+                                   im.chardev));
+    daemon_restart(z->daemon, im.node);
+    wait_for_message(&im, "the guest knows a disk without zones");
+    daemon_restart(z->daemon, PLAIN);
+    zbd_run_without(z, 0);
+    g_assert_cmpint(zbd_in(z, 0, 8), ==, OK);
+    zbd_free(z);
+    image_free(&im);
+}
+
+/* A guest comes from one daemon's disk to that of another daemon */
+static void remote_load(Stream *s, const char *node, const char *message)
+{
+    Daemon *d = daemon_new(node, "");
+    g_autofree char *options = remote_options(d, "");
+    g_autofree char *device = g_strdup_printf(
+        "%s -device vhost-user-blk-pci,id=vd,chardev=zbd,queue-size=256,"
+        "addr=4", options);
+
+    stream_load_by(s, device, message);
+    daemon_free(d);
+}
+
+static void test_remote_migrate(void)
+{
+    Zbd *z = zbd_attach(zbd_boot_remote(HM, "", "", ""));
+    Stream s;
+
+    zbd_run_without(z, 0);
+    g_assert_cmpuint(config32(z, ZCFG(zone_sectors)), ==, ZS);
+    make_state(z, SEQ, IOPEN, 8);
+    stream_save_from(&s, z);
+    remote_load(&s, HM, NULL);
+    remote_load(&s, HM ",zoned.max-open-zones=2",
+                "limit of open zones is 3 for the guest and 2 in the backend");
+    remote_load(&s, HM ",size=753664", "capacity, in sectors, is 1344");
+    remote_load(&s, PLAIN, "Features 0x");
+    stream_free(&s);
+}
+
+/*
+ * Writes one behind the other, of which the daemon has carried out some, and
+ * has told the driver of some: none is lost, none fails, none comes twice.
+ */
+static void test_resubmit(void)
+{
+    const unsigned int nr = 64;
+    Image im;
+    Zbd *z = image_boot(&im);
+    unsigned int told, i;
+
+    zbd_run_without(z, 0);
+    for (told = 0; told < nr; told += 3) {
+        const uint16_t from = z->used_idx;
+
+        g_test_message("killed when %u are done", told);
+        submit_batch(z, OUT, nr, false);
+        while ((uint16_t)(qtest_readw(z->qts, z->vq->used + 2) - from) <
+               told) {
+            /* as soon as possible */
+        }
+        daemon_restart(z->daemon, im.node);
+        zbd_wait(z, nr);
+        for (i = 0; i < nr; i++) {
+            g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, i)), ==, OK);
+        }
+        assert_zone(z, SEQ, zbd_zone(z, SEQ).state, nr);
+        for (i = 0; i < nr; i++) {
+            assert_data(z, ZONE(SEQ) + i, 1, i + 1);
+        }
+        g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ)), ==, OK);
+    }
+    zbd_free(z);
+    image_free(&im);
+}
+
+typedef struct Test {
     const char *name;
     void (*fn)(void);
-} tests[] = {
+    bool local;         /* only for a device that serves the disk itself */
+} Test;
+
+static const Test remote_tests[] = {
+    { "reconnect", test_reconnect },
+    { "reconnect/other-disk", test_reconnect_other },
+    { "resubmit", test_resubmit },
+    { "migrate", test_remote_migrate },
+};
+
+#define LOCAL true
+
+static const Test tests[] = {
     { "VZ-1", test_vz1 },
     { "VZ-2", test_vz2 },
-    { "VZ-2/legacy-takes-bit", test_legacy_takes_bit },
+    { "VZ-2/legacy-takes-bit", test_legacy_takes_bit, LOCAL },
     { "VZ-3", test_vz3 },
     { "VZ-4", test_vz4 },
-    { "VZ-4/legacy", test_vz4_legacy },
+    { "VZ-4/legacy", test_vz4_legacy, LOCAL },
     { "VZ-6", test_vz6 },
     { "VZ-7", test_vz7 },
     { "VZ-8", test_vz8 },
@@ -2728,25 +3157,64 @@ static const struct {
     { "sectors", test_sectors },
     { "batch/writes", test_batch_writes },
     { "batch/appends", test_batch_appends },
-    { "reset-throttled", test_reset_throttled },
-    { "reset-in-flight", test_reset_in_flight },
-    { "reset-suspect", test_reset_suspect },
-    { "unplug-in-flight", test_unplug_in_flight },
-    { "io-error/stop", test_io_error_stop },
-    { "io-error/report", test_io_error_report },
-    { "io-error/ignore", test_io_error_ignore },
-    { "io-error/reset", test_io_error_reset },
-    { "migrate/plain-to-zoned", test_migrate_plain_to_zoned },
-    { "migrate/geometry", test_migrate_geometry },
-    { "packed", test_packed },
-    { "werror", test_werror },
-    { "stats", test_stats },
-    { "option", test_option },
-    { "iothread", test_iothread },
-    { "iothread/reset-throttled", test_iothread_throttled },
-    { "iothread/io-error", test_iothread_io_error },
+    { "reset-throttled", test_reset_throttled, LOCAL },
+    { "reset-in-flight", test_reset_in_flight, LOCAL },
+    { "reset-suspect", test_reset_suspect, LOCAL },
+    { "unplug-in-flight", test_unplug_in_flight, LOCAL },
+    { "io-error/stop", test_io_error_stop, LOCAL },
+    { "io-error/report", test_io_error_report, LOCAL },
+    { "io-error/ignore", test_io_error_ignore, LOCAL },
+    { "io-error/reset", test_io_error_reset, LOCAL },
+    { "migrate/plain-to-zoned", test_migrate_plain_to_zoned, LOCAL },
+    { "migrate/geometry", test_migrate_geometry, LOCAL },
+    { "packed", test_packed, LOCAL },
+    { "werror", test_werror, LOCAL },
+    { "stats", test_stats, LOCAL },
+    { "option", test_option, LOCAL },
+    { "iothread", test_iothread, LOCAL },
+    { "iothread/reset-throttled", test_iothread_throttled, LOCAL },
+    { "iothread/io-error", test_iothread_io_error, LOCAL },
     { "multiqueue", test_multiqueue },
 };
+
+static void run_local(const void *opaque)
+{
+    const Test *test = opaque;
+
+    remote = false;
+    test->fn();
+}
+
+static void run_remote(const void *opaque)
+{
+    const Test *test = opaque;
+
+    remote = true;
+    test->fn();
+}
+
+/* Without a storage daemon that can serve disks, there is nothing to test */
+static void add_remote_tests(void)
+{
+#ifdef CONFIG_VHOST_USER_BLK_SERVER
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(tests); i++) {
+        g_autofree char *path = g_strdup_printf("/vhost-user-blk/zoned/%s",
+                                                tests[i].name);
+
+        if (!tests[i].local) {
+            qtest_add_data_func(path, &tests[i], run_remote);
+        }
+    }
+    for (i = 0; i < ARRAY_SIZE(remote_tests); i++) {
+        g_autofree char *path = g_strdup_printf("/vhost-user-blk/zoned/%s",
+                                                remote_tests[i].name);
+
+        qtest_add_data_func(path, &remote_tests[i], run_remote);
+    }
+#endif
+}
 
 int main(int argc, char **argv)
 {
@@ -2757,7 +3225,8 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strdup_printf("/virtio-blk/zoned/%s",
                                                 tests[i].name);
 
-        qtest_add_func(path, tests[i].fn);
+        qtest_add_data_func(path, &tests[i], run_local);
     }
+    add_remote_tests();
     return g_test_run();
 }
