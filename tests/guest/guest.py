@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 
+from daemon import Daemon, Killer
 import killed
 import machine
 import programs
@@ -133,7 +134,8 @@ class Runner:
         texts = {'script': script.text, 'variables': ''.join(
             f'export {name}={shlex.quote(value)}\n'
             for name, _, value in (v.partition('=') for v in
-                                   self.variables + [f'boot={boot}']))}
+                                   self.variables + [f'boot={boot}'] +
+                                   [f'served={n}' for n in script.served]))}
         texts.update(script.drivers())
         if shell:
             texts['shell'] = ''
@@ -148,8 +150,15 @@ class Runner:
                 copy.write_text(text)
                 tar.add(copy, name)
 
-    def _disk_options(self, script, folder, images):
-        """The disks that every guest has, and those of the script"""
+    def _command(self, script, folder, sockets=()):
+        """A guest, the disks that every one has, and those of the script"""
+        try:
+            command = self.machine.command(script.kind, folder / 'console')
+        except machine.Error as e:
+            fail(e)
+        return command + self._disk_options(script, folder, folder, sockets)
+
+    def _disk_options(self, script, folder, images, sockets=()):
         options = []
         disks = [('guest-root', self.image / 'root.img'),
                  ('guest-files', folder / 'files.tar')]
@@ -163,7 +172,7 @@ class Runner:
                         f'file.driver=file,file.filename={path}',
                         '-device',
                         f'virtio-blk-pci,drive={name},serial={name}']
-        return options + script.disk_options(images)
+        return options + script.disk_options(images, dict(sockets))
 
     @staticmethod
     def _boot(command, limit, see):
@@ -201,11 +210,12 @@ class Runner:
             output.append(f'no end after {limit} s, killed')
         return status, output, expired
 
-    def _run_boots(self, script, folder, command, live):
+    def _run_boots(self, script, folder, live):
         def see(line, _guest):
             if live:
                 print(line, flush=True)
 
+        command = self._command(script, folder)
         result = Result(None, [])
         for boot in range(1, script.boots + 1):
             self._write_files(folder / 'files.tar', script, boot)
@@ -215,7 +225,7 @@ class Runner:
                 break
         return result
 
-    def _run_killed(self, script, folder, command):
+    def _run_killed(self, script, folder):
         """Kill guests, and look at what is left of the images each time"""
         variables = dict(v.split('=', 1) for v in self.variables)
         watchers = [killed.Watcher(self.build,
@@ -227,6 +237,7 @@ class Runner:
             for watcher in watchers:
                 watcher.see(line, guest)
 
+        command = self._command(script, folder)
         result = Result(1, [])
         for boot in range(1, int(variables.get('rounds', script.killed)) + 1):
             self._write_files(folder / 'files.tar', script, boot)
@@ -243,6 +254,33 @@ class Runner:
         result.status = 0
         return result
 
+    def _run_served(self, script, folder):
+        """With a disk that a storage daemon serves, which may be killed"""
+        (name, options), = script.served.items()
+        variables = dict(v.split('=', 1) for v in self.variables)
+        daemon = Daemon(self.build, script.nodes(folder)[name], name, options)
+        killer = Killer(daemon, variables.get('seed'))
+
+        def see(line, _guest):
+            if script.restarts:
+                killer.see(line)
+
+        self._write_files(folder / 'files.tar', script)
+        try:
+            status, lines, _ = self._boot(
+                self._command(script, folder, {name: daemon.socket}),
+                script.limit, see)
+        finally:
+            killer.stop()
+            said = daemon.remove()
+        if script.restarts:
+            lines.append(f'the daemon was killed {killer.kills} times')
+            status = status or int(not killer.kills)
+        if said:
+            lines += ['the daemon said:', *said]
+            status = status or 1
+        return Result(status, lines)
+
     def run(self, script, live=False):
         """Boot a guest and run a script; with live, show what it prints"""
         begin = time.monotonic()
@@ -250,17 +288,13 @@ class Runner:
                                          dir=self.cache) as tmp:
             folder = Path(tmp)
             self._make_images(script, folder)
-            console = folder / 'console'
-            try:
-                command = self.machine.command(script.kind, console)
-            except machine.Error as e:
-                fail(e)
-            command += \
-                self._disk_options(script, folder, images=folder)
-            if script.killed:
-                result = self._run_killed(script, folder, command)
+            if script.served:
+                result = self._run_served(script, folder)
+            elif script.killed:
+                result = self._run_killed(script, folder)
             else:
-                result = self._run_boots(script, folder, command, live)
+                result = self._run_boots(script, folder, live)
+            console = folder / 'console'
             if console.exists():
                 result.console = console.read_text(errors='replace') \
                     .splitlines()

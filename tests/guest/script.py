@@ -13,6 +13,11 @@ A script says what it needs in its leading comments:
                               instead of a virtio-blk one
   # nvme: NAME                the disk is a namespace of an NVMe controller of
                               its own
+  # served: NAME OPTIONS      a storage daemon serves the disk, through
+                              vhost-user-blk, with these options of its export
+                              (- for none); there can be one such disk
+  # restarts: yes             that daemon is killed and started again, again
+                              and again: see daemon.py
   # object: OPTIONS           an object that these options name, as an iothread
   # programs: NAME...         programs of the build that it runs in the guest
   # peer: yes                 Debian's own QEMU on /mnt, to compare with
@@ -67,6 +72,7 @@ class Script:
         self.kind = Kind()
         self.programs = []
         self.peer = False
+        self.restarts = False
         self.boots = 1
         self.killed = 0
         self.disks = {}         # name: options
@@ -74,6 +80,7 @@ class Script:
         self.devices = {}       # name: options
         self.hbas = {}          # name: device
         self.nvme = []          # names
+        self.served = {}        # name: options
         self.objects = []
         for key, value in re.findall(r'^# ([a-z-]+): (.*)$', self.text, re.M):
             self._read(key, value)
@@ -84,8 +91,8 @@ class Script:
             setattr(self, key, int(value))
         elif key in ('smp', 'memory', 'cpu'):
             self.kind = self.kind._replace(**{key: value})
-        elif key == 'peer':
-            self.peer = True
+        elif key in ('peer', 'restarts'):
+            setattr(self, key, True)
         elif key == 'programs':
             self.programs += value.split()
         elif key == 'nvme':
@@ -95,12 +102,16 @@ class Script:
         elif key == 'image':
             name, size, options = value.split()
             self.images[name] = (size, options)
+        elif key == 'served':
+            name, options = value.split()
+            self.served[name] = '' if options == '-' else f',{options}'
         elif key in ('disk', 'device', 'hba'):
             name, options = value.split()
             getattr(self, key + 's')[name] = options
 
     def _check(self, path):
-        unknown = set(self.devices) | set(self.hbas) | set(self.nvme)
+        unknown = set(self.devices) | set(self.hbas) | set(self.nvme) | \
+            set(self.served)
         unknown -= set(self.disks) | set(self.images)
         if unknown:
             fail(f'{path}: device without a disk: {", ".join(unknown)}')
@@ -108,9 +119,9 @@ class Script:
         if unknown:
             fail(f'{path}: no such program: {", ".join(unknown)}')
 
-    def disk_options(self, images):
+    def nodes(self, images):
         """
-        The options of QEMU for all disks.
+        Options of -blockdev for each disk, by its name.
 
         :param images: the folder of the script's images
         """
@@ -119,17 +130,41 @@ class Script:
         for name in self.images:
             nodes[name] = ('driver=zoned,file.driver=file,file.filename=' +
                            str(self.image_path(images, name)))
+        return {name: f'{node},node-name={name}'
+                for name, node in nodes.items()}
+
+    def disk_options(self, images, sockets):
+        """
+        The options of QEMU for all disks.
+
+        :param images: the folder of the script's images
+        :param sockets: path of the socket of each disk that is served, by name
+        """
         options = [word for o in self.objects for word in ('-object', o)]
-        for name, node in nodes.items():
-            options += ['-blockdev', f'{node},node-name={name}',
-                        *self._front_end(name)]
+        if sockets:
+            # The daemon works on the guest's memory.  That is what the saved
+            # guest calls pc.ram.
+            options += ['-object', 'memory-backend-memfd,id=pc.ram,share=on,'
+                        'x-use-canonical-path-for-ramblock-id=off,'
+                        f'size={self.kind.memory}', '-machine',
+                        'memory-backend=pc.ram']
+        for name, node in self.nodes(images).items():
+            if name in sockets:
+                options += ['-chardev', f'socket,id={name},reconnect=1,'
+                            f'path={sockets[name]}', '-device',
+                            f'vhost-user-blk-pci,chardev={name},num-queues=2' +
+                            self._device(name)]
+            else:
+                options += ['-blockdev', node, *self._front_end(name)]
         return options
+
+    def _device(self, name):
+        """More options for a disk's device"""
+        return f',{self.devices[name]}' if name in self.devices else ''
 
     def _front_end(self, name):
         """The options of QEMU that make a node a disk of the guest"""
-        options = f'drive={name}'
-        if name in self.devices:
-            options += f',{self.devices[name]}'
+        options = f'drive={name}' + self._device(name)
         if name in self.nvme:
             return ['-device', f'nvme,id=nvme-{name},serial={name}',
                     '-device', f'nvme-ns,bus=nvme-{name},{options}']
