@@ -2290,8 +2290,13 @@ static void test_reset_in_flight(void)
     for (i = 0; i < ARRAY_SIZE(types); i++) {
         submit_batch(z, types[i], 4, false);
         zbd_restart(z);
+        /* No answer to the old requests comes instead of this one's */
+        g_assert_cmpuint(zbd_zone(z, SEQ).start, ==, ZONE(SEQ));
     }
-    assert_zone(z, SEQ, EOPEN, 8);
+    /* A daemon may not have seen the requests before the reset */
+    if (!remote) {
+        assert_zone(z, SEQ, EOPEN, 8);
+    }
     zbd_free(z);
 }
 
@@ -3158,7 +3163,7 @@ static const Test tests[] = {
     { "batch/writes", test_batch_writes },
     { "batch/appends", test_batch_appends },
     { "reset-throttled", test_reset_throttled, LOCAL },
-    { "reset-in-flight", test_reset_in_flight, LOCAL },
+    { "reset-in-flight", test_reset_in_flight },
     { "reset-suspect", test_reset_suspect, LOCAL },
     { "unplug-in-flight", test_unplug_in_flight, LOCAL },
     { "io-error/stop", test_io_error_stop, LOCAL },
