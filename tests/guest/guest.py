@@ -153,7 +153,8 @@ class Runner:
     def _command(self, script, folder, sockets=()):
         """A guest, the disks that every one has, and those of the script"""
         try:
-            command = self.machine.command(script.kind, folder / 'console')
+            command = self.machine.command(script.kind, folder / 'console',
+                                           script.can_be_restored())
         except machine.Error as e:
             fail(e)
         return command + self._disk_options(script, folder, folder, sockets)

@@ -111,22 +111,30 @@ class Machine:
         """The command line of a guest that boots on the user's terminal"""
         return self._options(kind) + ['-serial', 'mon:stdio']
 
-    def command(self, kind, console):
+    def command(self, kind, console, saved=True):
         """
         The command line of a guest that writes its results to stdout.
 
         :param console: the file for what its kernel says
+        :param saved: whether it goes on where a saved guest is, or boots
         """
+        command = self._options(kind) + \
+            ['-serial', f'file:{console}',
+             '-chardev', 'file,id=result,path=/dev/stdout',
+             '-serial', 'chardev:result']
+        if saved:
+            command += ['-incoming',
+                        f'exec:cat {shlex.quote(str(self._saved(kind)))}']
+        return command
+
+    def _saved(self, kind):
+        """The file with a guest of that kind"""
         with self.lock:
             if kind not in self.saved:
                 path = Path(self.folder.name) / str(len(self.saved))
                 self._save(kind, path, BOOT_SECONDS)
                 self.saved[kind] = path
-        return self._options(kind) + \
-            ['-serial', f'file:{console}',
-             '-chardev', 'file,id=result,path=/dev/stdout',
-             '-serial', 'chardev:result',
-             '-incoming', f'exec:cat {shlex.quote(str(self.saved[kind]))}']
+        return self.saved[kind]
 
     def _save(self, kind, path, seconds):
         """Boot a guest, and save it when it waits for its disks"""

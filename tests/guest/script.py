@@ -174,6 +174,10 @@ class Script:
         return ['-device', f'{self.hbas[name]},id=hba-{name}',
                 '-device', f'scsi-hd,bus=hba-{name}.0,{options}']
 
+    def can_be_restored(self):
+        """NVMe devices keep QEMU from loading a saved guest"""
+        return not self.nvme
+
     @staticmethod
     def image_path(folder, name):
         """Where the image of that name is"""
