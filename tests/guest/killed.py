@@ -121,7 +121,8 @@ class Watcher:
         pattern = data[:4]
         known = pattern.decode(errors='replace') if end else None
         allowed = self.may_hold(zone)
-        fits = [a for a in allowed if a[1] <= end and
+        # Linux says of a full zone that its write pointer is at its end
+        fits = [a for a in allowed if min(a[1], cap) <= end and
                 (not end or a[0] == known)]
         if not fits or data[:end] != pattern * (end // 4) or \
                 any(data[end:]):
