@@ -80,32 +80,12 @@ bool virtio_zoned_check_limits(const BlockZoneLimits *l, Error **errp)
     return true;
 }
 
-bool virtio_zoned_settle_block_size(const BlockZoneLimits *l,
-                                    const char *option, uint32_t *size,
-                                    Error **errp)
-{
-    if (!*size) {
-        *size = l->write_granularity;
-    }
-    if (*size != l->write_granularity) {
-        error_setg(errp, "%s=%" PRIu32 " does not suit the zoned drive, it "
-                   "must be the write granularity, %" PRIu32,
-                   option, *size, l->write_granularity);
-        return false;
-    }
-    return true;
-}
-
 void virtio_zoned_warn_of_guests(const BlockZoneLimits *l, const char *name)
 {
     if (l->model != BLK_Z_HM) {
         return;
     }
-    if (!is_power_of_2(l->zone_size)) {
-        warn_report("zoned drive '%s': Linux guests do not take a zone size "
-                    "that is no power of two (%" PRId64 " bytes)",
-                    name, l->zone_size);
-    }
+    block_zone_warn_of_size(l, name);
     if (!virtio_zoned_max_append_sectors(l)) {
         warn_report("zoned drive '%s': Linux guests do not take a drive "
                     "without zone appends", name);

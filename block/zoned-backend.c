@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "block/block_int.h"
 #include "block/zoned-int.h"
 #include "sysemu/block-backend.h"
@@ -35,6 +36,31 @@ bool blk_zoned_check_plain(BlockBackend *blk, Error **errp)
                "that supports zones, such as virtio-blk",
                bdrv_get_node_name(blk_bs(blk)));
     return false;
+}
+
+bool block_zone_settle_block_size(const BlockZoneLimits *l,
+                                  const char *option, uint32_t *size,
+                                  Error **errp)
+{
+    if (!*size) {
+        *size = l->write_granularity;
+    }
+    if (*size != l->write_granularity) {
+        error_setg(errp, "%s=%" PRIu32 " does not suit the zoned drive, it "
+                   "must be the write granularity, %" PRIu32,
+                   option, *size, l->write_granularity);
+        return false;
+    }
+    return true;
+}
+
+void block_zone_warn_of_size(const BlockZoneLimits *l, const char *name)
+{
+    if (!is_power_of_2(l->zone_size)) {
+        warn_report("zoned drive '%s': Linux guests do not take a zone size "
+                    "that is no power of two (%" PRId64 " bytes)",
+                    name, l->zone_size);
+    }
 }
 
 /*

@@ -32,8 +32,7 @@ static bool settle_block_size(VirtioBlkHandler *handler,
 {
     uint32_t size = block_size_set ? handler->logical_block_size : 0;
 
-    if (!virtio_zoned_settle_block_size(l, "logical-block-size", &size,
-                                        errp)) {
+    if (!block_zone_settle_block_size(l, "logical-block-size", &size, errp)) {
         return false;
     }
     handler->logical_block_size = size;

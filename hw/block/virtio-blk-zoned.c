@@ -16,6 +16,7 @@
 #include "qemu/units.h"
 #include "block/virtio-zoned.h"
 #include "block/zoned-io.h"
+#include "hw/block/zoned-drive.h"
 #include "hw/virtio/virtio-access.h"
 #include "migration/vmstate.h"
 #include "sysemu/block-backend.h"
@@ -24,45 +25,23 @@
 #include "virtio-blk-zoned.h"
 #include "virtio-zoned-dev.h"
 
-static bool settle_block_sizes(BlockConf *conf, const BlockZoneLimits *l,
-                               Error **errp)
-{
-    if (!virtio_zoned_settle_block_size(l, "logical_block_size",
-                                        &conf->logical_block_size, errp)) {
-        return false;
-    }
-    if (!conf->physical_block_size &&
-        l->write_granularity > BDRV_SECTOR_SIZE) {
-        conf->physical_block_size = l->write_granularity;
-    }
-    return true;
-}
-
 bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp)
 {
     VirtIOBlkConf *conf = &s->conf;
     const BlockZoneLimits *l = blk_zone_limits(conf->conf.blk);
     const char *name = bdrv_get_device_or_node_name(blk_bs(conf->conf.blk));
+    bool shown;
 
     s->zoned = (BlockZoneLimits) { .model = BLK_Z_NONE };
 
-    if (l->model == BLK_Z_NONE) {
-        if (conf->zoned == ON_OFF_AUTO_ON) {
-            error_setg(errp, "zoned=on needs a zoned drive");
-            return false;
-        }
-        return true;
+    if (!zoned_drive_is_shown(conf->zoned, l, &shown, errp)) {
+        return false;
     }
-    if (conf->zoned == ON_OFF_AUTO_OFF) {
-        if (l->model == BLK_Z_HM) {
-            error_setg(errp, "zoned=off is not possible with a host-managed "
-                       "drive: a guest must know its zones to write to it");
-            return false;
-        }
+    if (!shown) {
         return true;
     }
     if (!virtio_zoned_check_limits(l, errp) ||
-        !settle_block_sizes(&conf->conf, l, errp)) {
+        !zoned_drive_settle_block_sizes(&conf->conf, l, errp)) {
         return false;
     }
 

@@ -276,11 +276,7 @@ static bool check_zones(NvmeNamespace *ns, int64_t *min_cap, int64_t *max_cap,
 static void warn_of_guests(const NvmeNamespace *ns, int64_t min_cap,
                            int64_t max_cap)
 {
-    if (!is_power_of_2(ns->zone_limits.zone_size)) {
-        warn_report("zoned drive '%s': Linux guests do not take a zone size "
-                    "that is no power of two (%" PRId64 " bytes)",
-                    drive_name(ns), ns->zone_limits.zone_size);
-    }
+    block_zone_warn_of_size(&ns->zone_limits, drive_name(ns));
     if (min_cap != max_cap) {
         warn_report("zoned drive '%s': Linux guests want one capacity for all "
                     "zones, not %" PRId64 " to %" PRId64 " bytes",

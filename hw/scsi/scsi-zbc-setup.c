@@ -11,6 +11,7 @@
 #include "qapi/error.h"
 #include "qemu/bswap.h"
 #include "qemu/error-report.h"
+#include "hw/block/zoned-drive.h"
 #include "scsi-zbc-internal.h"
 
 /* The largest block size that READ CAPACITY can tell: bits 8 to 15 of it */
@@ -36,40 +37,20 @@ static bool settle_block_sizes(BlockConf *conf, const BlockZoneLimits *l,
         return false;
     }
     /* Guests may write any number of logical blocks (ZBC-62) */
-    if (!conf->logical_block_size) {
-        conf->logical_block_size = granularity;
-    }
-    if (conf->logical_block_size != granularity) {
-        error_setg(errp, "logical_block_size=%" PRIu32 " does not suit the "
-                   "zoned drive, it must be the write granularity, %" PRIu32,
-                   conf->logical_block_size, granularity);
-        return false;
-    }
-    if (!conf->physical_block_size && granularity > BDRV_SECTOR_SIZE) {
-        conf->physical_block_size = granularity;
-    }
-    return true;
+    return zoned_drive_settle_block_sizes(conf, l, errp);
 }
 
 bool scsi_zbc_settle(SCSIDevice *dev, SCSIZbc *z, Error **errp)
 {
     const BlockZoneLimits *l = blk_zone_limits(dev->conf.blk);
+    bool shown;
 
     dev->conf.supports_zoned = true;
     z->limits = (BlockZoneLimits) { .model = BLK_Z_NONE };
-    if (l->model == BLK_Z_NONE) {
-        if (z->zoned == ON_OFF_AUTO_ON) {
-            error_setg(errp, "zoned=on needs a zoned drive");
-            return false;
-        }
-        return true;
+    if (!zoned_drive_is_shown(z->zoned, l, &shown, errp)) {
+        return false;
     }
-    if (z->zoned == ON_OFF_AUTO_OFF) {
-        if (l->model == BLK_Z_HM) {
-            error_setg(errp, "zoned=off is not possible with a host-managed "
-                       "drive: a guest must know its zones to write to it");
-            return false;
-        }
+    if (!shown) {
         return true;
     }
     if (!z->urswrz && l->model != BLK_Z_HM) {
@@ -176,16 +157,14 @@ static bool find_capacity(SCSIDevice *dev, SCSIZbc *z, Error **errp)
 
 static void warn_of_guests(const SCSIDevice *dev, const SCSIZbc *z)
 {
-    if (z->limits.model == BLK_Z_HM && !is_power_of_2(z->limits.zone_size)) {
-        warn_report("zoned drive '%s': Linux guests do not take a zone size "
-                    "that is no power of two (%" PRId64 " bytes)",
-                    bdrv_get_device_or_node_name(blk_bs(dev->conf.blk)),
-                    z->limits.zone_size);
+    const char *name = bdrv_get_device_or_node_name(blk_bs(dev->conf.blk));
+
+    if (z->limits.model == BLK_Z_HM) {
+        block_zone_warn_of_size(&z->limits, name);
     }
     if (!z->urswrz) {
         warn_report("zoned drive '%s': Linux guests do not take a drive with "
-                    "urswrz=off",
-                    bdrv_get_device_or_node_name(blk_bs(dev->conf.blk)));
+                    "urswrz=off", name);
     }
 }
 

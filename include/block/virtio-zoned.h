@@ -74,22 +74,6 @@ VirtioZonedVerdict virtio_zoned_classify(const VirtioZonedDisk *disk,
                                          uint8_t *status);
 
 /**
- * virtio_zoned_settle_block_size:
- * @l: limits that virtio_zoned_check_limits() accepts
- * @option: name of the option for the logical block size
- * @size: its value in bytes, or 0 if it is not set; set on success
- * @errp: set on failure
- *
- * The logical block size of a zoned disk is its write granularity: guests
- * align their writes to the logical block size and to no more.
- *
- * Returns: whether @size was that, or not set.
- */
-bool virtio_zoned_settle_block_size(const BlockZoneLimits *l,
-                                    const char *option, uint32_t *size,
-                                    Error **errp);
-
-/**
  * virtio_zoned_warn_of_guests:
  * @l: limits that virtio_zoned_check_limits() accepts
  * @name: what to call the disk

@@ -130,6 +130,24 @@ bool blk_is_zoned(BlockBackend *blk);
  */
 bool blk_zoned_check_plain(BlockBackend *blk, Error **errp);
 
+/**
+ * block_zone_settle_block_size:
+ * @l: the limits of a zoned disk
+ * @option: name of the option for the logical block size
+ * @size: its value in bytes, or 0 if it is not set; set on success
+ * @errp: set on failure
+ *
+ * The logical block size of a zoned disk is its write granularity: guests
+ * align their writes to the logical block size and to no more.
+ *
+ * Returns: whether @size was that, or not set.
+ */
+bool block_zone_settle_block_size(const BlockZoneLimits *l, const char *option,
+                                  uint32_t *size, Error **errp);
+
+/* Warn of a zone size that Linux guests do not take; @name is the disk's */
+void block_zone_warn_of_size(const BlockZoneLimits *l, const char *name);
+
 int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     unsigned int *nr_zones,
                                     BlockZoneDescriptor *zones);
