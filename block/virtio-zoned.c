@@ -425,41 +425,10 @@ static int coroutine_fn co_mgmt(BlockBackend *blk, BlockZoneOp op,
                             MIN(zone_size, length - offset));
 }
 
-/*
- * The block layer takes the whole of a disk of one zone for that zone, which
- * must then be one that can be reset.
- */
-static int coroutine_fn co_reset_single_zone(BlockBackend *blk)
-{
-    BlockZoneDescriptor zone;
-    int ret = co_report_one(blk, 0, &zone);
-
-    if (ret < 0) {
-        return ret;
-    }
-    switch (zone.state) {
-    case BLK_ZS_IOPEN:
-    case BLK_ZS_EOPEN:
-    case BLK_ZS_CLOSED:
-    case BLK_ZS_FULL:
-        return co_mgmt(blk, BLK_ZO_RESET, 0);
-    default:
-        return 0;
-    }
-}
-
 static int coroutine_fn co_reset_all(BlockBackend *blk)
 {
-    const int64_t length = blk_getlength(blk);
-
-    if (length < 0) {
-        return length;
-    }
     trace_virtio_zoned_reset_all(blk);
-    if (blk_zone_limits(blk)->nr_zones == 1) {
-        return co_reset_single_zone(blk);
-    }
-    return blk_co_zone_mgmt(blk, BLK_ZO_RESET, 0, length);
+    return blk_co_zone_mgmt_all(blk, BLK_ZO_RESET);
 }
 
 /*

@@ -92,6 +92,27 @@ static int coroutine_fn blk_co_do_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
     return bdrv_co_zone_mgmt(blk_root_child(blk), op, offset, len);
 }
 
+/* To bdrv_co_zone_mgmt(), the whole of a disk of one zone is that zone */
+static int coroutine_fn blk_co_do_zone_mgmt_all(BlockBackend *blk,
+                                                BlockZoneOp op)
+{
+    const int64_t length = blk_getlength(blk);
+
+    if (length < 0) {
+        return length;
+    }
+    if (blk_zone_limits(blk)->nr_zones == 1) {
+        BlockZoneDescriptor zone;
+        unsigned int nr = 1;
+        int ret = blk_co_do_zone_report(blk, 0, &nr, &zone);
+
+        if (ret < 0 || !nr || !block_zone_op_concerns(op, zone.state)) {
+            return ret;
+        }
+    }
+    return blk_co_do_zone_mgmt(blk, op, 0, length);
+}
+
 static int coroutine_fn blk_co_do_zone_append(BlockBackend *blk,
                                               int64_t *offset,
                                               QEMUIOVector *qiov,
@@ -162,6 +183,17 @@ int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
 
     blk_inc_in_flight(blk);
     ret = blk_co_do_zone_mgmt(blk, op, offset, len);
+    blk_dec_in_flight(blk);
+    return ret;
+}
+
+int coroutine_fn blk_co_zone_mgmt_all(BlockBackend *blk, BlockZoneOp op)
+{
+    int ret;
+    IO_OR_GS_CODE();
+
+    blk_inc_in_flight(blk);
+    ret = blk_co_do_zone_mgmt_all(blk, op);
     blk_dec_in_flight(blk);
     return ret;
 }
@@ -303,6 +335,13 @@ static void coroutine_fn blk_aio_zone_mgmt_entry(void *opaque)
                                                acb->offset, acb->mgmt.len));
 }
 
+static void coroutine_fn blk_aio_zone_mgmt_all_entry(void *opaque)
+{
+    BlkZoneAIOCB *acb = opaque;
+
+    blk_zone_aio_done(acb, blk_co_do_zone_mgmt_all(acb->blk, acb->mgmt.op));
+}
+
 static void coroutine_fn blk_aio_zone_append_entry(void *opaque)
 {
     BlkZoneAIOCB *acb = opaque;
@@ -351,6 +390,16 @@ BlockAIOCB *blk_aio_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
     acb->mgmt.op = op;
     acb->mgmt.len = len;
     return blk_zone_aio_start(acb, blk_aio_zone_mgmt_entry);
+}
+
+BlockAIOCB *blk_aio_zone_mgmt_all(BlockBackend *blk, BlockZoneOp op,
+                                  BlockCompletionFunc *cb, void *opaque)
+{
+    BlkZoneAIOCB *acb = blk_zone_aio_new(blk, 0, cb, opaque);
+    IO_CODE();
+
+    acb->mgmt.op = op;
+    return blk_zone_aio_start(acb, blk_aio_zone_mgmt_all_entry);
 }
 
 BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,

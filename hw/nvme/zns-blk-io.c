@@ -398,30 +398,6 @@ static uint16_t mgmt_done(NvmeZnsBlkRequest *z, int ret)
     return status;
 }
 
-/*
- * The block layer takes the whole of a disk of one zone for that zone, which
- * then must be one that the operation concerns.
- */
-static uint16_t coroutine_fn co_mgmt_all(NvmeZnsBlkRequest *z, BlockZoneOp op)
-{
-    int ret = 0;
-
-    if (z->ns->num_zones == 1) {
-        BlockZoneDescriptor zone;
-
-        ret = co_report_one(z, 0, &zone);
-        if (ret < 0 || !block_zone_op_concerns(op, zone.state)) {
-            return mgmt_done(z, ret);
-        }
-        if (z->cancelled) {
-            return nvme_zns_blk_cancelled();
-        }
-    }
-    ret = blk_co_zone_mgmt(z->blk, op, 0,
-                           nvme_l2b(z->ns, le64_to_cpu(z->ns->id_ns.nsze)));
-    return mgmt_done(z, ret);
-}
-
 static uint16_t coroutine_fn co_set_extension(NvmeZnsBlkRequest *z,
                                               int64_t offset)
 {
@@ -481,7 +457,7 @@ uint16_t coroutine_fn nvme_zns_blk_co_mgmt_send(NvmeZnsBlkRequest *z)
         return status | NVME_DNR;
     }
     if (cmd->zsflags & NVME_ZSFLAG_SELECT_ALL) {
-        return co_mgmt_all(z, op);
+        return mgmt_done(z, blk_co_zone_mgmt_all(z->blk, op));
     }
     offset = nvme_l2b(z->ns, le64_to_cpu(cmd->slba));
     if (cmd->zsa == NVME_ZONE_ACTION_SET_ZD_EXT) {

@@ -90,39 +90,14 @@ static void mgmt_start(ZbcMgmt *m, int64_t offset, int64_t len,
                                      done, m);
 }
 
-static void mgmt_report(ZbcMgmt *m, unsigned int nr_zones,
-                        BlockCompletionFunc *done)
+static void mgmt_report(ZbcMgmt *m, BlockCompletionFunc *done)
 {
     if (!m->zones) {
         m->zones = g_new(BlockZoneDescriptor, ZBC_REPORT_CHUNK);
     }
-    m->nr_zones = nr_zones;
+    m->nr_zones = ZBC_REPORT_CHUNK;
     m->req.aiocb = blk_aio_zone_report(m->req.dev->conf.blk, m->next,
                                        &m->nr_zones, m->zones, done, m);
-}
-
-/*
- * All zones of a disk with a single one: the block layer takes that for the
- * zone, which then must be one that the operation concerns.
- */
-static void mgmt_single_known(void *opaque, int ret)
-{
-    ZbcMgmt *m = opaque;
-    SCSIRequest *req = &m->req;
-    AioContext *ctx = zbc_context(req);
-
-    aio_context_acquire(ctx);
-    if (!zbc_begin_callback(req)) {
-        goto out;
-    }
-    if (ret < 0 || !m->nr_zones ||
-        !block_zone_op_concerns(m->op, m->zones[0].state)) {
-        mgmt_complete(m, ret);
-    } else {
-        mgmt_start(m, m->start, m->end - m->start, mgmt_done);
-    }
-out:
-    aio_context_release(ctx);
 }
 
 /* Several zones: all are looked at before any is changed (ZBC-37) */
@@ -223,7 +198,7 @@ static void mgmt_visited(void *opaque, int ret)
     }
     m->next = zbc_zone_end(&m->zones[m->nr_zones - 1]);
     if (m->next < zbc_disk_length(req->dev)) {
-        mgmt_report(m, ZBC_REPORT_CHUNK, mgmt_visited);
+        mgmt_report(m, mgmt_visited);
         goto out;
     }
     ret = mgmt_check_limits(m);
@@ -267,7 +242,6 @@ static int mgmt_parse_range(ZbcMgmt *m, const uint8_t *cdb)
 static int32_t mgmt_send_command(SCSIRequest *req, uint8_t *cdb)
 {
     ZbcMgmt *m = DO_UPCAST(ZbcMgmt, req, req);
-    const SCSIZbc *z = scsi_disk_zbc(req->dev);
     int ret;
 
     if (!parse_service_action(cdb[1] & 0x1f, &m->op)) {
@@ -289,15 +263,11 @@ static int32_t mgmt_send_command(SCSIRequest *req, uint8_t *cdb)
     m->nr_eopen = m->nr_active = 0;
     scsi_req_ref(req);
     if (cdb[14] & 1) {
-        m->next = 0;
-        if (z->limits.nr_zones > 1) {
-            mgmt_start(m, m->start, m->end, mgmt_done);
-        } else {
-            mgmt_report(m, 1, mgmt_single_known);
-        }
+        req->aiocb = blk_aio_zone_mgmt_all(req->dev->conf.blk, m->op,
+                                           mgmt_done, m);
     } else if (lduw_be_p(&cdb[12]) > 1) {
         m->next = 0;
-        mgmt_report(m, ZBC_REPORT_CHUNK, mgmt_visited);
+        mgmt_report(m, mgmt_visited);
     } else {
         mgmt_start(m, m->start, m->end - m->start, mgmt_done);
     }

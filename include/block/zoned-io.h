@@ -153,6 +153,13 @@ int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     BlockZoneDescriptor *zones);
 int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                                   int64_t offset, int64_t len);
+
+/*
+ * On all zones of a disk, of one zone, too: those that the operation does not
+ * concern are skipped
+ */
+int coroutine_fn blk_co_zone_mgmt_all(BlockBackend *blk, BlockZoneOp op);
+
 int coroutine_fn blk_co_zone_append(BlockBackend *blk, int64_t *offset,
                                     QEMUIOVector *qiov,
                                     BdrvRequestFlags flags);
@@ -168,6 +175,8 @@ BlockAIOCB *blk_aio_zone_report(BlockBackend *blk, int64_t offset,
 BlockAIOCB *blk_aio_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                               int64_t offset, int64_t len,
                               BlockCompletionFunc *cb, void *opaque);
+BlockAIOCB *blk_aio_zone_mgmt_all(BlockBackend *blk, BlockZoneOp op,
+                                  BlockCompletionFunc *cb, void *opaque);
 BlockAIOCB *blk_aio_zone_append(BlockBackend *blk, int64_t *offset,
                                 QEMUIOVector *qiov, BdrvRequestFlags flags,
                                 BlockCompletionFunc *cb, void *opaque);
