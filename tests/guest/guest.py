@@ -22,7 +22,7 @@ from script import Script, fail
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests',
-         'qemu-io.sh', 'vm.py')
+         'qemu-io.sh', 'vm.py', 'doc_commands.py')
 KVM_PROBE_SECONDS = 15
 
 

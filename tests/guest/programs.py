@@ -12,6 +12,7 @@ the guest the disk is /programs:
   lib           libraries and loader
   firmware      firmware
   iotests       a part of QEMU's source tree, with the iotests of ours
+  docs          the documentation whose commands doc_commands.py runs
 """
 
 import glob
@@ -38,6 +39,9 @@ FIRMWARE = ('bios-256k.bin', 'kvmvapic.bin', 'linuxboot_dma.bin',
 IOTESTS = ('python/qemu/**/*.py', 'tests/qemu-iotests/check',
            'tests/qemu-iotests/*.py', 'tests/qemu-iotests/common.*',
            'tests/qemu-iotests/tests/zoned*')
+DOCS = ('README.md', 'qemu/docs/system/zoned-storage.rst',
+        'qemu/docs/system/devices/nvme.rst',
+        'qemu/docs/system/qemu-block-drivers.rst.inc')
 WRAPPER = '''#!/bin/sh
 exec /programs/lib/{loader} --library-path /programs/lib \\
     /programs/real/{name}{options} "$@"
@@ -74,6 +78,8 @@ class ProgramDisk:
         self._add_programs()
         self._add_firmware(firmware)
         self._add_iotests(tree)
+        for path in DOCS:
+            self.files[f'docs/{os.path.basename(path)}'] = tree.parent / path
 
     def _add_programs(self):
         for name, path in PROGRAMS.items():
