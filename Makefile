@@ -18,9 +18,9 @@ endif
 
 export NINJA_STATUS = [%f/%t, %es] 
 
-.PHONY: all deps tree configured demo shell check bench series export \
-        install clean distclean help $(addprefix check-,style unit qtest \
-        iotests guest) build-base/qemu-img
+.PHONY: all deps tree configured demo shell check bench series bisect \
+        export install clean distclean help \
+        $(addprefix check-,style unit qtest iotests guest) build-base/qemu-img
 
 all: configured
 	@ninja -C $(BUILD) $(TOOLS)
@@ -45,6 +45,7 @@ help:
 #: Work on the fork:
 #:   export         write patches/ from the commits in qemu/
 #:   series         write a series that can be mailed to build/series
+#:   bisect         build and test each patch of the series (hours)
 #:   install        install what was built (DESTDIR, ./configure --prefix)
 #:   clean          remove what was built
 #:   distclean      remove qemu/ and all that was fetched, too
@@ -85,6 +86,9 @@ build-base/qemu-img: tree
 
 series: tree
 	@$(S)/series
+
+bisect: tree
+	@$(S)/bisect-series
 
 export:
 	@$(S)/export
