@@ -21,8 +21,8 @@ from script import Script, fail
 
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
-FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'mkzonefs', 'iotests',
-         'qemu-io.sh', 'vm.py', 'doc_commands.py')
+FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'compare.sh', 'mkzonefs',
+         'iotests', 'qemu-io.sh', 'vm.py', 'doc_commands.py')
 KVM_PROBE_SECONDS = 15
 
 
@@ -125,17 +125,18 @@ class Runner:
         for name, (size, options) in script.images.items():
             path = script.image_path(folder, name)
             if not path.exists():
+                form = ['raw'] if options == 'raw' else ['zoned', '-o', options]
                 subprocess.run([self.build / 'qemu-img', 'create', '-q', '-f',
-                                'zoned', '-o', options, path, size],
-                               check=True)
+                                *form, path, size], check=True)
 
     def _write_files(self, path, script, boot=1, shell=False):
         """What this run brings into the guest: a tar file as a disk"""
         texts = {'script': script.text, 'variables': ''.join(
             f'export {name}={shlex.quote(value)}\n'
             for name, _, value in (v.partition('=') for v in
-                                   self.variables + [f'boot={boot}'] +
-                                   [f'served={n}' for n in script.served]))}
+                                   self.variables +
+                                   [f'boot={boot}',
+                                    f'served={" ".join(script.served)}']))}
         texts.update(script.drivers())
         if shell:
             texts['shell'] = ''
@@ -255,26 +256,34 @@ class Runner:
         result.status = 0
         return result
 
-    def _run_served(self, script, folder):
-        """With a disk that a storage daemon serves, which may be killed"""
-        (name, options), = script.served.items()
+    def _run_served(self, script, folder, live):
+        """With disks that storage daemons serve, which may be killed"""
         variables = dict(v.split('=', 1) for v in self.variables)
-        daemon = Daemon(self.build, script.nodes(folder)[name], name, options)
-        killer = Killer(daemon, variables.get('seed'))
+        nodes = script.nodes(folder)
+        daemons = {name: Daemon(self.build, nodes[name], name, options)
+                   for name, options in script.served.items()}
+        killers = [Killer(daemon, variables.get('seed'))
+                   for daemon in daemons.values() if script.restarts]
 
         def see(line, _guest):
-            if script.restarts:
+            if live:
+                print(line, flush=True)
+            for killer in killers:
                 killer.see(line)
 
         self._write_files(folder / 'files.tar', script)
         try:
             status, lines, _ = self._boot(
-                self._command(script, folder, {name: daemon.socket}),
+                self._command(script, folder, {name: daemon.socket for
+                                               name, daemon in
+                                               daemons.items()}),
                 script.limit, see)
         finally:
-            killer.stop()
-            said = daemon.remove()
-        if script.restarts:
+            for killer in killers:
+                killer.stop()
+            said = [line for daemon in daemons.values()
+                    for line in daemon.remove()]
+        for killer in killers:
             lines.append(f'the daemon was killed {killer.kills} times')
             status = status or int(not killer.kills)
         if said:
@@ -290,7 +299,7 @@ class Runner:
             folder = Path(tmp)
             self._make_images(script, folder)
             if script.served:
-                result = self._run_served(script, folder)
+                result = self._run_served(script, folder, live)
             elif script.killed:
                 result = self._run_killed(script, folder)
             else:

@@ -7,15 +7,16 @@ A script says what it needs in its leading comments:
   # disk: NAME OPTIONS        a disk on a null-co node with these options; in
                               the guest, $NAME is its device
   # image: NAME SIZE OPTIONS  the same on a new zoned image that is made with
-                              these options of "qemu-img create"
+                              these options of "qemu-img create", or on a raw
+                              one if they are "raw"
   # device: NAME OPTIONS      more options for that disk's device
   # hba: NAME DEVICE          the disk is a scsi-hd, on an HBA of this kind,
                               instead of a virtio-blk one
   # nvme: NAME                the disk is a namespace of an NVMe controller of
                               its own
-  # served: NAME OPTIONS      a storage daemon serves the disk, through
-                              vhost-user-blk, with these options of its export
-                              (- for none); there can be one such disk
+  # served: NAME OPTIONS      a storage daemon of its own serves the disk,
+                              through vhost-user-blk, with these options of its
+                              export (- for none)
   # restarts: yes             that daemon is killed and started again, again
                               and again: see daemon.py
   # object: OPTIONS           an object that these options name, as an iothread
@@ -127,9 +128,10 @@ class Script:
         """
         nodes = {name: f'driver=null-co,{null_options(options)}'
                  for name, options in self.disks.items()}
-        for name in self.images:
-            nodes[name] = ('driver=zoned,file.driver=file,file.filename=' +
-                           str(self.image_path(images, name)))
+        for name, (_, options) in self.images.items():
+            driver = 'raw' if options == 'raw' else 'zoned'
+            nodes[name] = (f'driver={driver},file.driver=file,file.filename='
+                           f'{self.image_path(images, name)}')
         return {name: f'{node},node-name={name}'
                 for name, node in nodes.items()}
 
