@@ -95,6 +95,10 @@ static void print_disk(BlockBackend *blk)
     if (l->max_active_zones) {
         printf(", at most %" PRIu32 " active", l->max_active_zones);
     }
+    if (l->extension_size) {
+        printf(", descriptor extensions of %" PRIu32 " bytes",
+               l->extension_size);
+    }
     printf("\n\n");
 }
 
@@ -119,7 +123,7 @@ static bool alike(const BlockZoneDescriptor *a, const BlockZoneDescriptor *b)
 {
     return a->length == b->length && a->cap == b->cap &&
            a->state == b->state && a->type == b->type &&
-           a->non_seq == b->non_seq &&
+           a->non_seq == b->non_seq && a->has_extension == b->has_extension &&
            zone_written(a) == zone_written(b);
 }
 
@@ -137,9 +141,10 @@ static void print_run(const TableRun *run)
                            : g_strdup_printf("%" PRId64 "-%" PRId64, nr,
                                              nr + run->nr_zones - 1);
 
-    printf("%-18s%-16s%-12s%-12s%-16s%s%s\n", numbers, start, length, cap,
+    printf("%-18s%-16s%-12s%-12s%-16s%s%s%s\n", numbers, start, length, cap,
            data, BlockdevZoneState_str(block_zone_state_to_qapi(zone->state)),
-           zone->non_seq ? ", written out of order" : "");
+           zone->non_seq ? ", written out of order" : "",
+           zone->has_extension ? ", has an extension" : "");
 }
 
 static void table_visit(const BlockZoneDescriptor *zone, void *opaque)
@@ -285,10 +290,12 @@ static void json_visit(const BlockZoneDescriptor *zone, void *opaque)
     if (zone->wp >= 0) {
         printf(", \"write-pointer\": %" PRId64, zone->wp);
     }
-    printf(", \"type\": \"%s\", \"state\": \"%s\", \"non-sequential\": %s }",
+    printf(", \"type\": \"%s\", \"state\": \"%s\", \"non-sequential\": %s"
+           ", \"descriptor-extension\": %s }",
            BlockdevZoneType_str(block_zone_type_to_qapi(zone->type)),
            BlockdevZoneState_str(block_zone_state_to_qapi(zone->state)),
-           zone->non_seq ? "true" : "false");
+           zone->non_seq ? "true" : "false",
+           zone->has_extension ? "true" : "false");
     *first = false;
 }
 

@@ -120,6 +120,7 @@ BlockdevZonedInfo *bdrv_query_zoned(BlockDriverState *bs)
         .max_active_zones = l->max_active_zones,
         .max_append_size = l->max_append_bytes,
         .write_granularity = l->write_granularity,
+        .descriptor_extension_size = l->extension_size,
     };
     holder = skip_filters(bs);
     if (holder->drv && holder->drv->bdrv_query_zone_counts) {
@@ -142,6 +143,7 @@ static BlockdevZone *zone_to_qapi(const BlockZoneDescriptor *d)
         .type = block_zone_type_to_qapi(d->type),
         .state = block_zone_state_to_qapi(d->state),
         .non_sequential = d->non_seq,
+        .descriptor_extension = d->has_extension,
     };
     return zone;
 }

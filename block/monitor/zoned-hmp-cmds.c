@@ -57,8 +57,9 @@ void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
             : g_strdup("-");
 
         monitor_printf(mon, "0x%-18" PRIx64 "0x%-14" PRIx64 "0x%-14" PRIx64
-                       "%-20s%s\n", zone->start, zone->length, zone->capacity,
-                       wp, BlockdevZoneState_str(zone->state));
+                       "%-20s%s%s\n", zone->start, zone->length,
+                       zone->capacity, wp, BlockdevZoneState_str(zone->state),
+                       zone->descriptor_extension ? ", has an extension" : "");
     }
     if (report->has_next) {
         monitor_printf(mon, "The next zone is at 0x%" PRIx64 "\n",
