@@ -63,6 +63,43 @@ void block_zone_warn_of_size(const BlockZoneLimits *l, const char *name)
     }
 }
 
+enum BlockAcctType block_zone_acct_type(BlockZoneOp op)
+{
+    switch (op) {
+    case BLK_ZO_OPEN:
+        return BLOCK_ACCT_ZONE_OPEN;
+    case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
+        return BLOCK_ACCT_ZONE_CLOSE;
+    case BLK_ZO_FINISH:
+        return BLOCK_ACCT_ZONE_FINISH;
+    case BLK_ZO_RESET:
+        return BLOCK_ACCT_ZONE_RESET;
+    case BLK_ZO_OFFLINE:
+        return BLOCK_ACCT_ZONE_OFFLINE;
+    }
+    g_assert_not_reached();
+}
+
+void blk_zone_acct_start(BlockBackend *blk, BlockAcctCookie *cookie,
+                         BlockZoneOp op)
+{
+    block_acct_start(blk_get_stats(blk), cookie, 0, block_zone_acct_type(op));
+}
+
+void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret)
+{
+    BlockAcctStats *stats = blk_get_stats(blk);
+
+    if (ret >= 0) {
+        block_acct_done(stats, cookie);
+    } else if (ret == -ENOTSUP || block_zone_errno_is_guest_error(ret)) {
+        block_acct_invalid(stats, cookie->type);
+    } else {
+        block_acct_failed(stats, cookie);
+    }
+}
+
 /*
  * The requests themselves, between one pair of blk_inc_in_flight() and
  * blk_dec_in_flight().  The graph may change while they wait to begin.

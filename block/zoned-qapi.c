@@ -11,6 +11,7 @@
 #include "block/zone-model.h"
 #include "block/zoned-io.h"
 #include "block/zoned-qapi.h"
+#include "sysemu/block-backend.h"
 
 #define REPORT_DEFAULT 256
 #define REPORT_MAX 4096
@@ -128,6 +129,41 @@ BlockdevZonedInfo *bdrv_query_zoned(BlockDriverState *bs)
         info->has_states = info->states;
     }
     return info;
+}
+
+static BlockdevZoneOpStats *op_stats(const BlockAcctStats *stats,
+                                     enum BlockAcctType type)
+{
+    BlockdevZoneOpStats *s = g_new(BlockdevZoneOpStats, 1);
+
+    *s = (BlockdevZoneOpStats) {
+        .done = stats->nr_ops[type],
+        .failed = stats->failed_ops[type],
+        .invalid = stats->invalid_ops[type],
+        .total_time_ns = stats->total_time_ns[type],
+    };
+    return s;
+}
+
+BlockdevZonedStats *blk_query_zoned_stats(BlockBackend *blk)
+{
+    const BlockAcctStats *stats = blk_get_stats(blk);
+    BlockdevZonedStats *z;
+
+    if (!blk_is_zoned(blk)) {
+        return NULL;
+    }
+    z = g_new(BlockdevZonedStats, 1);
+    *z = (BlockdevZonedStats) {
+        .open = op_stats(stats, BLOCK_ACCT_ZONE_OPEN),
+        .close = op_stats(stats, BLOCK_ACCT_ZONE_CLOSE),
+        .finish = op_stats(stats, BLOCK_ACCT_ZONE_FINISH),
+        .reset = op_stats(stats, BLOCK_ACCT_ZONE_RESET),
+        .offline = op_stats(stats, BLOCK_ACCT_ZONE_OFFLINE),
+        .set_extension = op_stats(stats, BLOCK_ACCT_ZONE_SET_EXTENSION),
+        .append = op_stats(stats, BLOCK_ACCT_ZONE_APPEND),
+    };
+    return z;
 }
 
 static BlockdevZone *zone_to_qapi(const BlockZoneDescriptor *d)

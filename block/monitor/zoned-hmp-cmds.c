@@ -34,6 +34,30 @@ void hmp_print_zoned(Monitor *mon, const BlockdevZonedInfo *info)
     monitor_printf(mon, "\n");
 }
 
+static void print_op_stats(Monitor *mon, const char *name,
+                           const BlockdevZoneOpStats *s)
+{
+    monitor_printf(mon, " %s=%" PRIu64 "/%" PRIu64 "/%" PRIu64, name, s->done,
+                   s->failed, s->invalid);
+}
+
+void hmp_print_zoned_stats(Monitor *mon, const char *device,
+                           const BlockdevZonedStats *stats)
+{
+    if (!stats) {
+        return;
+    }
+    monitor_printf(mon, "%s: zones, done/failed/invalid:", device);
+    print_op_stats(mon, "open", stats->open);
+    print_op_stats(mon, "close", stats->close);
+    print_op_stats(mon, "finish", stats->finish);
+    print_op_stats(mon, "reset", stats->reset);
+    print_op_stats(mon, "offline", stats->offline);
+    print_op_stats(mon, "set-extension", stats->set_extension);
+    print_op_stats(mon, "append", stats->append);
+    monitor_printf(mon, "\n");
+}
+
 void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
 {
     const int64_t start = qdict_get_try_int(qdict, "start", 0);

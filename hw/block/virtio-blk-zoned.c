@@ -89,6 +89,15 @@ static enum BlockAcctType acct_type(uint32_t type)
         return BLOCK_ACCT_WRITE;
     case VIRTIO_BLK_T_ZONE_APPEND:
         return BLOCK_ACCT_ZONE_APPEND;
+    case VIRTIO_BLK_T_ZONE_OPEN:
+        return block_zone_acct_type(BLK_ZO_OPEN);
+    case VIRTIO_BLK_T_ZONE_CLOSE:
+        return block_zone_acct_type(BLK_ZO_CLOSE);
+    case VIRTIO_BLK_T_ZONE_FINISH:
+        return block_zone_acct_type(BLK_ZO_FINISH);
+    case VIRTIO_BLK_T_ZONE_RESET:
+    case VIRTIO_BLK_T_ZONE_RESET_ALL:
+        return block_zone_acct_type(BLK_ZO_RESET);
     default:
         return BLOCK_ACCT_NONE;
     }
@@ -170,20 +179,15 @@ static void zone_request_done(ZonedCall *call, int ret)
     VirtIOBlockReq *req = call->req;
     VirtIOBlock *s = req->dev;
     const uint8_t status = virtio_zoned_status(ret);
-    const bool is_append = call->zr.type == VIRTIO_BLK_T_ZONE_APPEND;
 
     trace_virtio_blk_zone_complete(VIRTIO_DEVICE(s), req, ret, status);
 
-    if (ret == 0) {
-        if (is_append) {
-            block_acct_done(blk_get_stats(s->blk), &req->acct);
-        }
-    } else if (status != VIRTIO_BLK_S_IOERR) {
-        acct_invalid(s, acct_type(call->zr.type));
-    } else if (is_append && append_failed(call)) {
+    if (call->zr.type == VIRTIO_BLK_T_ZONE_APPEND &&
+        status == VIRTIO_BLK_S_IOERR && append_failed(call)) {
         return;
-    } else if (is_append) {
-        block_acct_failed(blk_get_stats(s->blk), &req->acct);
+    }
+    if (acct_type(call->zr.type) != BLOCK_ACCT_NONE) {
+        blk_zone_acct_end(s->blk, &req->acct, ret);
     }
     complete(req, &call->zr, status);
 }
@@ -263,14 +267,13 @@ static void start_zone_request(const ZonedCall *call)
 {
     VirtIOBlockReq *req = call->req;
     const VirtioZonedRequest *zr = &call->zr;
+    const bool is_append = zr->type == VIRTIO_BLK_T_ZONE_APPEND;
 
     trace_virtio_blk_zone_request(VIRTIO_DEVICE(req->dev), req, zr->type,
                                   zr->sector);
-    if (zr->type == VIRTIO_BLK_T_ZONE_APPEND) {
-        block_acct_start(blk_get_stats(req->dev->blk), &req->acct,
-                         iov_size(zr->out_iov, zr->out_num),
-                         acct_type(zr->type));
-    }
+    block_acct_start(blk_get_stats(req->dev->blk), &req->acct,
+                     is_append ? iov_size(zr->out_iov, zr->out_num) : 0,
+                     acct_type(zr->type));
     start(req->dev, zone_request_entry, g_memdup2(call, sizeof(*call)));
 }
 

@@ -380,11 +380,15 @@ static bool parse_action(uint8_t action, BlockZoneOp *op)
     }
 }
 
-/* To an operation, read-only and offline are states like others (ZNS-28) */
+/*
+ * To an operation, read-only and offline are states like others (ZNS-28).
+ * Ends the accounting of the request.
+ */
 static uint16_t mgmt_done(NvmeZnsBlkRequest *z, int ret)
 {
     uint16_t status = NVME_SUCCESS;
 
+    blk_zone_acct_end(z->blk, &z->req->acct, ret);
     if (ret == -EROFS || ret == -ENXIO) {
         ret = -EPERM;
     }
@@ -411,8 +415,11 @@ static uint16_t coroutine_fn co_set_extension(NvmeZnsBlkRequest *z,
                                   z->req);
     }
     if (status) {
+        block_acct_invalid(stats(z), BLOCK_ACCT_ZONE_SET_EXTENSION);
         return status;
     }
+    block_acct_start(stats(z), &z->req->acct, size,
+                     BLOCK_ACCT_ZONE_SET_EXTENSION);
     return mgmt_done(z, blk_co_zone_set_extension(z->blk, offset, buf));
 }
 
@@ -443,6 +450,18 @@ static uint16_t check_send(const NvmeZnsBlkRequest *z,
     return NVME_SUCCESS;
 }
 
+/* BLOCK_ACCT_NONE where a command asks for no operation at all */
+static enum BlockAcctType send_acct_type(const NvmeZoneSendCmd *cmd)
+{
+    BlockZoneOp op;
+
+    if (cmd->zsa == NVME_ZONE_ACTION_SET_ZD_EXT) {
+        return BLOCK_ACCT_ZONE_SET_EXTENSION;
+    }
+    return parse_action(cmd->zsa, &op) ? block_zone_acct_type(op)
+                                       : BLOCK_ACCT_NONE;
+}
+
 uint16_t coroutine_fn nvme_zns_blk_co_mgmt_send(NvmeZnsBlkRequest *z)
 {
     const NvmeZoneSendCmd *cmd = (NvmeZoneSendCmd *)&z->req->cmd;
@@ -454,7 +473,10 @@ uint16_t coroutine_fn nvme_zns_blk_co_mgmt_send(NvmeZnsBlkRequest *z)
     trace_nvme_zns_blk_mgmt(nvme_cid(z->req), cmd->zsa, cmd->zsflags,
                             le64_to_cpu(cmd->slba), status);
     if (status) {
-        return status | NVME_DNR;
+        return invalid(z, send_acct_type(cmd), status);
+    }
+    if (cmd->zsa != NVME_ZONE_ACTION_SET_ZD_EXT) {
+        blk_zone_acct_start(z->blk, &z->req->acct, op);
     }
     if (cmd->zsflags & NVME_ZSFLAG_SELECT_ALL) {
         return mgmt_done(z, blk_co_zone_mgmt_all(z->blk, op));

@@ -26,6 +26,7 @@ typedef struct ZbcMgmt {
     uint32_t nr_active;         /* active when all is done */
     unsigned int nr_zones;
     BlockZoneDescriptor *zones;
+    BlockAcctCookie acct;
 } ZbcMgmt;
 
 static bool parse_service_action(uint8_t action, BlockZoneOp *op)
@@ -60,6 +61,7 @@ static void mgmt_complete(ZbcMgmt *m, int ret)
     SCSISense sense;
 
     ret = tolerate(m->op, ret);
+    blk_zone_acct_end(m->req.dev->conf.blk, &m->acct, ret);
     if (scsi_zbc_sense(ret, &sense)) {
         zbc_complete_sense(&m->req, sense);
     } else if (ret < 0) {
@@ -239,6 +241,13 @@ static int mgmt_parse_range(ZbcMgmt *m, const uint8_t *cdb)
     return 0;
 }
 
+/* Refused before the block layer has seen it */
+static void mgmt_acct_invalid(ZbcMgmt *m)
+{
+    block_acct_invalid(blk_get_stats(m->req.dev->conf.blk),
+                       block_zone_acct_type(m->op));
+}
+
 static int32_t mgmt_send_command(SCSIRequest *req, uint8_t *cdb)
 {
     ZbcMgmt *m = DO_UPCAST(ZbcMgmt, req, req);
@@ -249,11 +258,13 @@ static int32_t mgmt_send_command(SCSIRequest *req, uint8_t *cdb)
         return 0;
     }
     if (!blk_is_writable(req->dev->conf.blk)) {
+        mgmt_acct_invalid(m);
         zbc_complete_sense(req, SENSE_CODE(WRITE_PROTECTED));
         return 0;
     }
     ret = mgmt_parse_range(m, cdb);
     if (ret < 0) {
+        mgmt_acct_invalid(m);
         zbc_complete_error(req, ret);
         return 0;
     }
@@ -261,6 +272,7 @@ static int32_t mgmt_send_command(SCSIRequest *req, uint8_t *cdb)
 
     /* A request that waits for the VM to go on comes by here once more */
     m->nr_eopen = m->nr_active = 0;
+    blk_zone_acct_start(req->dev->conf.blk, &m->acct, m->op);
     scsi_req_ref(req);
     if (cdb[14] & 1) {
         req->aiocb = blk_aio_zone_mgmt_all(req->dev->conf.blk, m->op,

@@ -148,6 +148,25 @@ bool block_zone_settle_block_size(const BlockZoneLimits *l, const char *option,
 /* Warn of a zone size that Linux guests do not take; @name is the disk's */
 void block_zone_warn_of_size(const BlockZoneLimits *l, const char *name);
 
+/*
+ * Accounting of zone management, for front ends: once for each request of the
+ * guest, whatever it takes of the functions below.
+ */
+enum BlockAcctType block_zone_acct_type(BlockZoneOp op);
+void blk_zone_acct_start(BlockBackend *blk, BlockAcctCookie *cookie,
+                         BlockZoneOp op);
+
+/**
+ * blk_zone_acct_end:
+ * @cookie: of a zone request that has ended; blk_zone_acct_start() or
+ *          block_acct_start() has begun it
+ * @ret: how it ended, 0 or -errno
+ *
+ * Count the request as done, failed or, if this is the requester's own mistake
+ * or the node cannot do it, invalid.
+ */
+void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret);
+
 int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     unsigned int *nr_zones,
                                     BlockZoneDescriptor *zones);

@@ -34,4 +34,7 @@ BlockdevZoneCounts *zone_model_query_counts(const ZoneModel *model);
  */
 BlockdevZonedInfo *bdrv_query_zoned(BlockDriverState *bs);
 
+/* Returns: the accounting of zone requests; NULL if @blk is not zoned */
+BlockdevZonedStats *blk_query_zoned_stats(BlockBackend *blk);
+
 #endif /* BLOCK_ZONED_QAPI_H */

@@ -15,6 +15,7 @@
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
 #include "nvme-raw.h"
+#include "zoned-qmp.h"
 
 /* The namespace that most cases use, in logical blocks of 512 bytes */
 #define BS 512
@@ -2534,6 +2535,65 @@ static void test_accounting(Mode mode)
     disk_free(d);
 }
 
+/* Operations are counted apart from one another, and by how they ended */
+static void test_zone_stats(Mode mode)
+{
+    Disk *d = disk_new_conf((Config) { .mode = mode, .ext = 64 });
+    QTestState *qts = nvme_raw_qts(d->m);
+    uint8_t ext[64] = { 1 };
+
+    g_assert_cmphex(zone_send(d, 0, ACTION(OPEN)), ==, 0);
+    g_assert_cmphex(nvme_raw_zone_send(d->ns, NSZE, ACTION(OPEN), 0), ==,
+                    ERR(LBA_RANGE));
+    g_assert_cmphex(zone_send(d, 0, ACTION(CLOSE)), ==, 0);
+    g_assert_cmphex(zone_send(d, 1, ACTION(CLOSE)), ==,
+                    ERR(ZONE_INVAL_TRANSITION));
+    g_assert_cmphex(zone_send(d, 0, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(nvme_raw_zone_send(d->ns, 1, ACTION(RESET), 0), ==,
+                    ERR(INVALID_FIELD));
+    g_assert_cmphex(zone_send(d, 0, ACTION(OFFLINE)), ==,
+                    ERR(ZONE_INVAL_TRANSITION));
+    g_assert_cmphex(send_all(d, ACTION(OFFLINE)), ==, 0);
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, ZONE(2), ext, sizeof(ext)), ==, 0);
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, ZONE(2), ext, sizeof(ext)), ==,
+                    ERR(ZONE_INVAL_TRANSITION));
+    g_assert_cmphex(append_to(d, 3, 8), ==, 0);
+    zoned_assert_stats(qts, "open", 1, 0, 1);
+    zoned_assert_stats(qts, "close", 1, 0, 1);
+    zoned_assert_stats(qts, "finish", 1, 0, 0);
+    zoned_assert_stats(qts, "reset", 2, 0, 1);
+    zoned_assert_stats(qts, "offline", 1, 0, 1);
+    zoned_assert_stats(qts, "set-extension", 1, 0, 1);
+    zoned_assert_stats(qts, "append", 1, 0, 0);
+    disk_free(d);
+}
+
+static void test_failed_stats(Mode mode)
+{
+    Disk *d = disk_new_conf((Config) { .mode = mode });
+
+    disk_quit(d);
+    d->m = nvme_raw_boot("-blockdev driver=null-co,node-name=disk,"
+                         "size=" SIZE ",zoned.zone-size=64K "
+                         "-blockdev driver=blkdebug,node-name=debug,image=disk,"
+                         "inject-error.0.event=zone_reset,"
+                         "inject-error.0.errno=5,inject-error.0.once=on "
+                         "-device nvme,serial=zns "
+                         "-device nvme-ns,nsid=1,drive=debug");
+    d->c = nvme_raw_ctrl(d->m, 0);
+    nvme_raw_enable(d->c, NULL);
+    d->ns = nvme_raw_ns(d->c, 1);
+    g_assert_cmphex(zone_send(d, 0, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==,
+                    NVME_INTERNAL_DEV_ERROR);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==, 0);
+    zoned_assert_stats(nvme_raw_qts(d->m), "finish", 1, 0, 0);
+    zoned_assert_stats(nvme_raw_qts(d->m), "reset", 1, 1, 0);
+    disk_free(d);
+}
+
 /*
  * Options
  */
@@ -2741,6 +2801,8 @@ static const struct {
     { "delete-queue", test_delete_queue, NULL_DISK },
     { "io-error", test_io_error, NULL_DISK },
     { "accounting", test_accounting, BLOCK },
+    { "accounting/zones", test_zone_stats, BLOCK },
+    { "accounting/failed", test_failed_stats, NULL_DISK },
     { "options", test_options, NULL_DISK },
     { "host-aware", test_host_aware, NULL_DISK },
     { "large-blocks", test_large_blocks, NULL_DISK },

@@ -17,6 +17,7 @@
 #include "scsi/constants.h"
 #include "scsi-disk-recorded.h"
 #include "scsi-zbc-disk.h"
+#include "zoned-qmp.h"
 
 /*
  * A disk without zones is as it was
@@ -1815,6 +1816,35 @@ static void test_retry_mgmt(void)
     disk_free(d);
 }
 
+/* Operations are counted apart from one another, and by how they ended */
+static void test_zone_stats(void)
+{
+    Disk *d = disk_new(HM_FAULTY ",inject-error.0.event=none,"
+                       "inject-error.0.errno=5,inject-error.0.once=on,"
+                       "inject-error.0.iotype=zone-finish", ",werror=report");
+
+    g_assert_cmphex(mgmt(d, OPEN, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt(d, OPEN, ZONE(0)), ==, BAD_FIELD);
+    g_assert_cmphex(mgmt(d, OPEN, CAPACITY), ==, BAD_LBA);
+    g_assert_cmphex(mgmt(d, CLOSE, ZONE(SEQ)), ==, 0);
+    /* No mistake here, though the block layer has refused it */
+    g_assert_cmphex(mgmt(d, CLOSE, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt(d, FINISH, ZONE(SEQ)), ==, 0xb0006);
+    g_assert_cmphex(mgmt(d, FINISH, ZONE(SEQ)), ==, 0);
+    /* Several zones are one command */
+    g_assert_cmphex(mgmt_ex(d, OPEN, ZONE(SEQ + 1), false, 3), ==, 0);
+    g_assert_cmphex(mgmt_ex(d, OPEN, ZONE(SEQ + 1), false, 4), ==, NO_OPEN);
+    g_assert_cmphex(mgmt(d, RESET, ZONE(SEQ) + 1), ==, BAD_FIELD);
+    g_assert_cmphex(mgmt_all(d, RESET), ==, 0);
+    g_assert_cmphex(mgmt_ex(d, RESET, ZONE(SEQ), false, 2), ==, 0);
+    zoned_assert_stats(d->qts, "open", 2, 0, 3);
+    zoned_assert_stats(d->qts, "close", 2, 0, 0);
+    zoned_assert_stats(d->qts, "finish", 1, 1, 0);
+    zoned_assert_stats(d->qts, "reset", 2, 0, 1);
+    zoned_assert_stats(d->qts, "append", 0, 0, 0);
+    disk_free(d);
+}
+
 static void test_retry(void)
 {
     Disk *d = disk_new(HM_FAULTY ",inject-error.0.event=none,"
@@ -2101,6 +2131,7 @@ static const struct {
     { "werror", test_werror },
     { "retry", test_retry },
     { "retry-mgmt", test_retry_mgmt },
+    { "stats", test_zone_stats },
     { "long-buffer", test_long_buffer },
     { "options", test_options },
     { "iothread", test_iothread },

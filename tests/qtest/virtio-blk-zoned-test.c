@@ -24,6 +24,7 @@
 #include "standard-headers/linux/virtio_ring.h"
 #include "libqos/libqos-pc.h"
 #include "libqos/virtio-pci.h"
+#include "zoned-qmp.h"
 
 #define TIMEOUT_US (60 * 1000 * 1000)
 #define DEVFN QPCI_DEVFN(4, 0)
@@ -2680,6 +2681,35 @@ static void test_stats(void)
     zbd_free(z);
 }
 
+/* Operations are counted apart from one another, and by how they ended */
+static void test_zone_stats(void)
+{
+    Zbd *z = zbd_new(ONE_EIO("zone-finish"), ",werror=stop");
+
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, 0), ==, INVALID);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, CAPACITY), ==, INVALID);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, CLOSE, ZONE(SEQ)), ==, INVALID);
+    g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, IOERR);
+    g_assert_cmpint(zbd_mgmt(z, FINISH, ZONE(SEQ)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, RESET, ZONE(SEQ) + 1), ==, INVALID);
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, OK);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ) + 1, 8, NULL), ==, INVALID);
+    assert_zone(z, SEQ, IOPEN, 8);
+    zoned_assert_stats(z->qts, "open", 2, 0, 2);
+    zoned_assert_stats(z->qts, "close", 1, 0, 1);
+    zoned_assert_stats(z->qts, "finish", 1, 1, 0);
+    zoned_assert_stats(z->qts, "reset", 2, 0, 1);
+    zoned_assert_stats(z->qts, "offline", 0, 0, 0);
+    zoned_assert_stats(z->qts, "set-extension", 0, 0, 0);
+    zoned_assert_stats(z->qts, "append", 1, 0, 1);
+    zbd_free(z);
+}
+
 static void test_option(void)
 {
     Zbd *z = zbd_boot(HA, ",zoned=on");
@@ -3175,6 +3205,7 @@ static const Test tests[] = {
     { "packed", test_packed, LOCAL },
     { "werror", test_werror, LOCAL },
     { "stats", test_stats, LOCAL },
+    { "stats/zones", test_zone_stats, LOCAL },
     { "option", test_option, LOCAL },
     { "iothread", test_iothread, LOCAL },
     { "iothread/reset-throttled", test_iothread_throttled, LOCAL },
