@@ -10,9 +10,12 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/bitmap.h"
+#include "block/block_int.h"
 #include "block/raw-aio.h"
 #include "block/thread-pool.h"
 #include "block/zone-queue.h"
+#include "block/zoned-int.h"
 #include "file-posix-zoned.h"
 #include "host-zones.h"
 #include "trace.h"
@@ -24,6 +27,9 @@ struct RawZones {
     HostZones hz;
     const int *fd;
     ZoneQueue *queue;
+    /* For each zone: was seen to be so, and management knows */
+    unsigned long *read_only;
+    unsigned long *offline;
 };
 
 /* A write, append or operation, on the stack of its coroutine */
@@ -46,6 +52,35 @@ static RawZoneRequest *raw_request(ZoneQueueRequest *q)
 static void raw_zoned_wake(void *opaque, ZoneQueueRequest *q)
 {
     aio_co_schedule(qemu_get_current_aio_context(), raw_request(q)->co);
+}
+
+/*
+ * Zones that are lost.  The kernel tells nobody: it is seen when a zone is read
+ * for another reason, such as a request that has failed.
+ */
+
+static bool remember(unsigned long *map, uint32_t zone, bool is_so)
+{
+    const bool was_so = test_bit(zone, map);
+
+    if (is_so != was_so) {
+        change_bit(zone, map);
+    }
+    return is_so && !was_so;
+}
+
+/* A zone was read.  @bs is NULL at open, when there is nobody to tell. */
+static void note_zone(BlockDriverState *bs, RawZones *zones,
+                      const BlockZoneDescriptor *d)
+{
+    const uint32_t zone = d->start / zones->hz.limits.zone_size;
+    bool is_new = remember(zones->read_only, zone,
+                           d->state == BLK_ZS_RDONLY);
+
+    is_new |= remember(zones->offline, zone, d->state == BLK_ZS_OFFLINE);
+    if (is_new && bs) {
+        bdrv_zoned_lost(bs, d->start, d->start + d->length, 1, d->state);
+    }
 }
 
 /*
@@ -92,6 +127,7 @@ static int load_zones(RawZones *zones)
             return ret;
         }
         for (i = 0; i < n; i++) {
+            note_zone(NULL, zones, &d[i]);
             zone_queue_set_zone(zones->queue, NULL, &d[i]);
         }
         offset = d[n - 1].start + d[n - 1].length;
@@ -112,7 +148,9 @@ static bool start_queue(RawZones *zones, Error **errp)
     int ret;
 
     zones->queue = zone_queue_new(&limits, raw_zoned_wake, NULL);
-    if (!zones->queue) {
+    zones->read_only = bitmap_try_new(hz->limits.nr_zones);
+    zones->offline = bitmap_try_new(hz->limits.nr_zones);
+    if (!zones->queue || !zones->read_only || !zones->offline) {
         error_setg(errp, "Not enough memory for the state of %" PRIu32
                    " zones", hz->limits.nr_zones);
         return false;
@@ -171,6 +209,8 @@ void raw_zoned_close(RawZones *zones)
 {
     if (zones) {
         zone_queue_free(zones->queue);
+        g_free(zones->read_only);
+        g_free(zones->offline);
         g_free(zones);
     }
 }
@@ -250,11 +290,16 @@ int coroutine_fn raw_zoned_co_report(BlockDriverState *bs, RawZones *zones,
         .zones = descriptors,
     };
     int ret = submit_work(bs, zones, report_worker, &w);
+    unsigned int i;
 
-    if (ret == 0) {
-        *nr_zones = w.nr_zones;
+    if (ret < 0) {
+        return ret;
     }
-    return ret;
+    *nr_zones = w.nr_zones;
+    for (i = 0; i < w.nr_zones; i++) {
+        note_zone(bs, zones, &descriptors[i]);
+    }
+    return 0;
 }
 
 /*

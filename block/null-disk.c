@@ -172,7 +172,8 @@ static bool null_disk_wants_zones(const QDict *options)
     return false;
 }
 
-static bool null_disk_init_zones(NullDisk *disk, QemuOpts *opts, Error **errp)
+static bool null_disk_init_zones(NullDisk *disk, BlockDriverState *bs,
+                                 QemuOpts *opts, Error **errp)
 {
     ZoneGeometry g = { .length = disk->length };
     int64_t max_append;
@@ -184,7 +185,8 @@ static bool null_disk_init_zones(NullDisk *disk, QemuOpts *opts, Error **errp)
     if (!null_disk_parse_geometry(opts, &g, &max_append, errp)) {
         return false;
     }
-    disk->zoned = zone_emulation_init(&disk->zones, &g, max_append, errp);
+    disk->zoned = zone_emulation_init(&disk->zones, bs, &g, max_append,
+                                      errp);
     if (disk->zoned) {
         disk->extensions = g_hash_table_new_full(g_int64_hash, g_int64_equal,
                                                  NULL, g_free);
@@ -244,7 +246,7 @@ int null_disk_open(BlockDriverState *bs, QDict *options, int64_t length,
     }
 
     d->length = length;
-    ok = (!zoned || null_disk_init_zones(d, opts, errp)) &&
+    ok = (!zoned || null_disk_init_zones(d, bs, opts, errp)) &&
          (!memory_backed || null_disk_init_memory(d, errp)) &&
          null_disk_block_migration(d, bs, errp);
     if (ok) {

@@ -7,7 +7,9 @@
 #include "qemu/osdep.h"
 #include "qapi/error.h"
 #include "qemu/range.h"
+#include "block/block_int.h"
 #include "block/zone-emulation.h"
+#include "block/zoned-int.h"
 
 /* An operation on the zones of a range, waiting for them or under way */
 struct ZoneEmulationOp {
@@ -16,9 +18,11 @@ struct ZoneEmulationOp {
     QTAILQ_ENTRY(ZoneEmulationOp) next;
 };
 
-bool zone_emulation_init(ZoneEmulation *e, const ZoneGeometry *geometry,
+bool zone_emulation_init(ZoneEmulation *e, BlockDriverState *bs,
+                         const ZoneGeometry *geometry,
                          int64_t max_append_bytes, Error **errp)
 {
+    e->bs = bs;
     e->model = zone_model_new(geometry);
     if (!e->model) {
         error_setg(errp, "Not enough memory for the state of the zones");
@@ -146,6 +150,54 @@ static void coroutine_fn zone_emulation_end_op(ZoneEmulation *e,
     qemu_co_queue_restart_all(&e->waiting);
 }
 
+/* Zones behind one another that an operation has put offline */
+typedef struct OfflineRun {
+    ZoneEmulation *e;
+    ZoneModelChangedFn *changed;
+    void *opaque;
+    int64_t start, end;
+    uint32_t nr_zones;
+} OfflineRun;
+
+static void tell_run(OfflineRun *run)
+{
+    if (run->nr_zones) {
+        bdrv_zoned_lost(run->e->bs, run->start, run->end, run->nr_zones,
+                        BLK_ZS_OFFLINE);
+    }
+    run->nr_zones = 0;
+}
+
+static void add_to_run(void *opaque, BlockZoneOp op,
+                       const BlockZoneDescriptor *zone)
+{
+    OfflineRun *run = opaque;
+
+    if (run->changed) {
+        run->changed(run->opaque, op, zone);
+    }
+    if (run->nr_zones && run->end != zone->start) {
+        tell_run(run);
+    }
+    if (!run->nr_zones) {
+        run->start = zone->start;
+    }
+    run->end = zone->start + zone->length;
+    run->nr_zones++;
+}
+
+/* No other operation makes zones read-only or offline */
+static int put_offline(ZoneEmulation *e, int64_t offset, int64_t len,
+                       ZoneModelChangedFn *changed, void *opaque)
+{
+    OfflineRun run = { .e = e, .changed = changed, .opaque = opaque };
+    int ret = zone_model_mgmt(e->model, BLK_ZO_OFFLINE, offset, len,
+                              add_to_run, &run);
+
+    tell_run(&run);
+    return ret;
+}
+
 int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
                                         int64_t offset, int64_t len,
                                         ZoneModelChangedFn *changed,
@@ -156,7 +208,9 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
 
     zone_emulation_begin_op(e, &self);
     zone_emulation_wait_writes(e, offset, len);
-    ret = zone_model_mgmt(e->model, op, offset, len, changed, opaque);
+    ret = op == BLK_ZO_OFFLINE
+        ? put_offline(e, offset, len, changed, opaque)
+        : zone_model_mgmt(e->model, op, offset, len, changed, opaque);
     zone_emulation_end_op(e, &self);
     return ret;
 }

@@ -152,7 +152,7 @@ static int zoned_load(BlockDriverState *bs, int flags, Error **errp)
         return ret;
     }
     bs->total_sectors = s->h.g.length / BDRV_SECTOR_SIZE;
-    if (!zone_emulation_init(&s->zones, &s->h.g, s->h.max_append_bytes,
+    if (!zone_emulation_init(&s->zones, bs, &s->h.g, s->h.max_append_bytes,
                              errp)) {
         return -ENOMEM;
     }

@@ -15,12 +15,14 @@
 #define BLOCK_ZONE_EMULATION_H
 
 #include "qemu/coroutine.h"
+#include "qemu/typedefs.h"
 #include "qemu/queue.h"
 #include "block/zone-model.h"
 
 typedef struct ZoneEmulationOp ZoneEmulationOp;
 
 typedef struct ZoneEmulation {
+    BlockDriverState *bs;                   /* whose zones these are */
     ZoneModel *model;
     int64_t max_append_bytes;
     QTAILQ_HEAD(, ZoneEmulationOp) ops;     /* oldest first */
@@ -30,12 +32,14 @@ typedef struct ZoneEmulation {
 /**
  * zone_emulation_init:
  * @e: the emulation
+ * @bs: the node whose zones these are
  * @geometry: as zone_geometry_check() accepts it
  * @max_append_bytes: largest append, 0 for none; at most the zone capacity
  *
  * Returns: whether there was memory for it.
  */
-bool zone_emulation_init(ZoneEmulation *e, const ZoneGeometry *geometry,
+bool zone_emulation_init(ZoneEmulation *e, BlockDriverState *bs,
+                         const ZoneGeometry *geometry,
                          int64_t max_append_bytes, Error **errp);
 void zone_emulation_destroy(ZoneEmulation *e);
 

@@ -72,6 +72,20 @@ void coroutine_fn blk_co_throttle_write(BlockBackend *blk, int64_t bytes);
 BdrvChild *blk_root_child(BlockBackend *blk);
 
 /**
+ * bdrv_zoned_lost:
+ * @bs: the node that holds the zones
+ * @start: of the first zone
+ * @end: of the last one, which lies behind the first one without a gap
+ * @nr_zones: how many they are
+ * @state: BLK_ZS_RDONLY or BLK_ZS_OFFLINE
+ *
+ * Tell management that zones are lost.  May be called in any thread, and as
+ * often as a guest likes: what it costs and what is sent are bounded.
+ */
+void bdrv_zoned_lost(BlockDriverState *bs, int64_t start, int64_t end,
+                     uint32_t nr_zones, BlockZoneState state);
+
+/**
  * bdrv_zoned_check_slice:
  * @bs: any node
  * @offset: first byte of the slice
