@@ -457,6 +457,13 @@ int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
                                   null_disk_zone_changed, disk);
 }
 
+int coroutine_fn null_disk_co_zone_set_state(NullDisk *disk, int64_t offset,
+                                             BlockZoneState state)
+{
+    return zone_emulation_co_set_state(&disk->zones, offset, state,
+                                       null_disk_zone_changed, disk);
+}
+
 int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
                                           QEMUIOVector *qiov,
                                           int64_t latency_ns)

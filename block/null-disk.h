@@ -55,6 +55,8 @@ int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
 int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
                                           QEMUIOVector *qiov,
                                           int64_t latency_ns);
+int coroutine_fn null_disk_co_zone_set_state(NullDisk *disk, int64_t offset,
+                                             BlockZoneState state);
 BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk);
 int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
                                                  int64_t offset,

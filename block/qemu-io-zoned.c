@@ -13,6 +13,7 @@
 #include "block/block_int.h"
 #include "block/qemu-io-zoned.h"
 #include "block/zoned-io.h"
+#include "block/zoned-qapi.h"
 #include "qemu-io.h"
 
 /*
@@ -585,6 +586,57 @@ static int zone_get_extension_f(BlockBackend *blk, int argc, char **argv)
     return 0;
 }
 
+static void zone_set_state_help(void)
+{
+    printf(
+"\n"
+" forces the emulated zone at the given offset into a state\n"
+"\n"
+" Example:\n"
+" 'zone_set_state 64M read-only' - nothing can be written to the zone at 64M\n"
+"\n"
+" The state is empty, full, read-only or offline.\n"
+"\n");
+}
+
+static int zone_set_state_f(BlockBackend *blk, int argc, char **argv);
+
+static const cmdinfo_t zone_set_state_cmd = {
+    .name       = "zone_set_state",
+    .altname    = "zss",
+    .cfunc      = zone_set_state_f,
+    .argmin     = 2,
+    .argmax     = 2,
+    .args       = "off state",
+    .oneline    = "forces the emulated zone at an offset into a state",
+    .help       = zone_set_state_help,
+};
+
+static int zone_set_state_f(BlockBackend *blk, int argc, char **argv)
+{
+    int64_t offset = qemuio_parse_size(argv[1]);
+    int ret, fault;
+
+    if (offset < 0) {
+        return offset;
+    }
+    fault = qapi_enum_parse(&BlockdevZoneFault_lookup, argv[2], -1, NULL);
+    if (fault < 0) {
+        printf("%s failed: the state must be empty, full, read-only or "
+               "offline\n", zone_set_state_cmd.name);
+        return -EINVAL;
+    }
+    if (!check_zoned(blk, zone_set_state_cmd.name)) {
+        return -ENOTSUP;
+    }
+    ret = bdrv_zone_set_state(blk_bs(blk), offset,
+                              block_zone_fault_from_qapi(fault));
+    if (ret < 0) {
+        qemuio_print_error(blk, zone_set_state_cmd.name, offset, 0, ret);
+    }
+    return ret;
+}
+
 /* An append: what the command line says, and the request while it runs */
 typedef struct ZoneAppend {
     BlockBackend *blk;
@@ -867,6 +919,7 @@ void qemuio_add_zone_commands(void)
     qemuio_add_command(&zone_offline_cmd);
     qemuio_add_command(&zone_set_extension_cmd);
     qemuio_add_command(&zone_get_extension_cmd);
+    qemuio_add_command(&zone_set_state_cmd);
     qemuio_add_command(&zone_append_cmd);
     qemuio_add_command(&aio_zone_append_cmd);
 }

@@ -215,6 +215,62 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
     return ret;
 }
 
+/* The operation whose effect a forced change of state has; -1: there is none */
+static int forcing_op(BlockZoneState state)
+{
+    switch (state) {
+    case BLK_ZS_EMPTY:
+        return BLK_ZO_RESET;
+    case BLK_ZS_FULL:
+        return BLK_ZO_FINISH;
+    case BLK_ZS_RDONLY:
+    case BLK_ZS_OFFLINE:
+        return BLK_ZO_OFFLINE;
+    default:
+        return -1;
+    }
+}
+
+/* With nothing in flight in the zone */
+static int force_state(ZoneEmulation *e, int64_t offset, BlockZoneState state,
+                       ZoneModelChangedFn *changed, void *opaque)
+{
+    BlockZoneDescriptor old, new;
+    int op = forcing_op(state);
+    int ret;
+
+    if (op < 0 || !zone_model_report(e->model, offset, 1, &old)) {
+        return -EINVAL;
+    }
+    ret = zone_model_set_zone(e->model, offset, state, offset);
+    if (ret < 0 || old.state == state) {
+        return ret;
+    }
+    zone_model_report(e->model, offset, 1, &new);
+    if (changed) {
+        changed(opaque, op, &new);
+    }
+    if (op == BLK_ZO_OFFLINE) {
+        bdrv_zoned_lost(e->bs, new.start, new.start + new.length, 1, state);
+    }
+    return 0;
+}
+
+int coroutine_fn zone_emulation_co_set_state(ZoneEmulation *e, int64_t offset,
+                                             BlockZoneState state,
+                                             ZoneModelChangedFn *changed,
+                                             void *opaque)
+{
+    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    int ret;
+
+    zone_emulation_begin_op(e, &self);
+    zone_emulation_wait_writes(e, offset, 1);
+    ret = force_state(e, offset, state, changed, opaque);
+    zone_emulation_end_op(e, &self);
+    return ret;
+}
+
 int coroutine_fn zone_emulation_co_set_extension(ZoneEmulation *e,
                                                  int64_t offset,
                                                  ZoneExtensionFn *store,

@@ -182,6 +182,7 @@ int coroutine_fn bdrv_co_zone_report(BlockDriverState *bs, int64_t offset,
     }
 
     bdrv_inc_in_flight(bs);
+    bdrv_debug_event(bs, BLKDBG_ZONE_REPORT);
     ret = bs->drv->bdrv_co_zone_report(bs, offset, nr_zones, zones);
     bdrv_dec_in_flight(bs);
     return ret;
@@ -255,6 +256,24 @@ static void coroutine_fn bdrv_co_zone_change_end(BdrvChild *child,
     bdrv_dec_in_flight(child->bs);
 }
 
+static BlkdebugEvent bdrv_zone_op_event(BlockZoneOp op)
+{
+    switch (op) {
+    case BLK_ZO_OPEN:
+        return BLKDBG_ZONE_OPEN;
+    case BLK_ZO_CLOSE:
+    case BLK_ZO_CLOSE_ACTIVE:
+        return BLKDBG_ZONE_CLOSE;
+    case BLK_ZO_FINISH:
+        return BLKDBG_ZONE_FINISH;
+    case BLK_ZO_RESET:
+        return BLKDBG_ZONE_RESET;
+    case BLK_ZO_OFFLINE:
+        return BLKDBG_ZONE_OFFLINE;
+    }
+    g_assert_not_reached();
+}
+
 int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
                                    int64_t offset, int64_t len)
 {
@@ -280,6 +299,7 @@ int coroutine_fn bdrv_co_zone_mgmt(BdrvChild *child, BlockZoneOp op,
 
     ret = bdrv_co_zone_change_begin(child, &req, offset, len);
     if (ret == 0) {
+        bdrv_debug_event(bs, bdrv_zone_op_event(op));
         ret = bs->drv->bdrv_co_zone_mgmt(bs, op, offset, len);
         bdrv_co_zone_change_end(child, &req, ret);
     }
@@ -335,6 +355,7 @@ int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
     ret = bdrv_co_write_begin(child, start, zone_len, &req, flags);
     if (ret == 0) {
         bdrv_bsc_invalidate_range(bs, start, zone_len);
+        bdrv_debug_event(bs, BLKDBG_ZONE_APPEND);
         ret = bdrv_driver_zone_append(bs, offset, qiov, flags);
         bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
     }
@@ -374,6 +395,7 @@ int coroutine_fn bdrv_co_zone_set_extension(BdrvChild *child, int64_t offset,
     ret = bdrv_co_zone_change_begin(child, &req, offset,
                                     bdrv_zone_length(bs, offset));
     if (ret == 0) {
+        bdrv_debug_event(bs, BLKDBG_ZONE_SET_EXTENSION);
         ret = bs->drv->bdrv_co_zone_set_extension(bs, offset, buf);
         bdrv_co_zone_change_end(child, &req, ret);
     }
@@ -393,7 +415,60 @@ int coroutine_fn bdrv_co_zone_get_extension(BlockDriverState *bs,
     }
 
     bdrv_inc_in_flight(bs);
+    bdrv_debug_event(bs, BLKDBG_ZONE_REPORT);
     ret = bs->drv->bdrv_co_zone_get_extension(bs, offset, buf);
+    bdrv_dec_in_flight(bs);
+    return ret;
+}
+
+bool bdrv_zoned_is_emulated(BlockDriverState *bs)
+{
+    while (bs && bs->drv && bs->drv->supports_zoned_children) {
+        bs = bdrv_primary_bs(bs);
+    }
+    return bs && bs->drv && bdrv_is_zoned(bs) &&
+           bs->drv->bdrv_co_zone_set_state;
+}
+
+static bool bdrv_zone_can_be_forced(BlockZoneState state)
+{
+    return state == BLK_ZS_EMPTY || state == BLK_ZS_FULL ||
+           state == BLK_ZS_RDONLY || state == BLK_ZS_OFFLINE;
+}
+
+int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
+                                        BlockZoneState state)
+{
+    BdrvTrackedRequest req;
+    int64_t len;
+    int ret;
+    IO_CODE();
+
+    trace_bdrv_co_zone_set_state(bs, offset, state);
+    if (!bdrv_is_inserted(bs)) {
+        return -ENOMEDIUM;
+    }
+    if (!bdrv_is_zoned(bs) || !bs->drv->bdrv_co_zone_set_state) {
+        return -ENOTSUP;
+    }
+    if (!bdrv_zone_starts_at(bs, offset) || !bdrv_zone_can_be_forced(state)) {
+        return -EINVAL;
+    }
+    if (!bdrv_is_writable(bs) || bdrv_has_readonly_bitmaps(bs)) {
+        return -EPERM;
+    }
+
+    len = bdrv_zone_length(bs, offset);
+    bdrv_inc_in_flight(bs);
+    tracked_request_begin(&req, bs, offset, len, BDRV_TRACKED_DISCARD);
+    bdrv_bsc_invalidate_range(bs, offset, len);
+    ret = bs->drv->bdrv_co_zone_set_state(bs, offset, state);
+    /* An image has something to write now, and what was read may be gone */
+    qatomic_inc(&bs->write_gen);
+    if (ret == 0) {
+        bdrv_set_dirty(bs, offset, len);
+    }
+    tracked_request_end(&req);
     bdrv_dec_in_flight(bs);
     return ret;
 }

@@ -58,6 +58,18 @@ BlockdevZoneState block_zone_state_to_qapi(BlockZoneState state)
     g_assert_not_reached();
 }
 
+BlockZoneState block_zone_fault_from_qapi(BlockdevZoneFault fault)
+{
+    static const BlockZoneState states[] = {
+        [BLOCKDEV_ZONE_FAULT_EMPTY] = BLK_ZS_EMPTY,
+        [BLOCKDEV_ZONE_FAULT_FULL] = BLK_ZS_FULL,
+        [BLOCKDEV_ZONE_FAULT_READ_ONLY] = BLK_ZS_RDONLY,
+        [BLOCKDEV_ZONE_FAULT_OFFLINE] = BLK_ZS_OFFLINE,
+    };
+
+    return states[fault];
+}
+
 static void count_state(BlockdevZoneCounts *c, BlockZoneState state)
 {
     uint32_t *const counts[] = {
@@ -246,4 +258,47 @@ qmp_query_block_zones(const char *node_name, bool has_start, uint64_t start,
     report->has_next = end < length;
     report->next = report->has_next ? end : 0;
     return report;
+}
+
+void coroutine_fn qmp_x_block_zone_set_state(const char *node_name,
+                                             uint64_t start,
+                                             BlockdevZoneFault state,
+                                             Error **errp)
+{
+    BlockDriverState *bs = bdrv_lookup_bs(NULL, node_name, errp);
+    AioContext *old_ctx;
+    int ret;
+
+    if (!bs) {
+        return;
+    }
+    bdrv_ref(bs);
+    old_ctx = bdrv_co_enter(bs);
+    ret = start > INT64_MAX ? -EINVAL
+        : bdrv_co_zone_set_state(bs, start, block_zone_fault_from_qapi(state));
+    bdrv_co_leave(bs, old_ctx);
+    bdrv_co_lock(bs);
+    bdrv_unref(bs);
+    bdrv_co_unlock(bs);
+
+    switch (ret) {
+    case 0:
+        break;
+    case -ENOTSUP:
+        error_setg(errp, "Node '%s' has no emulated zones: those of a zoned "
+                   "image or a null disk can be set", node_name);
+        break;
+    case -EINVAL:
+        error_setg(errp, "Parameter 'start' must be where a sequential zone "
+                   "of node '%s' begins", node_name);
+        break;
+    case -EPERM:
+        error_setg(errp, "Node '%s' is read-only, or not active while the "
+                   "guest is migrated", node_name);
+        break;
+    default:
+        error_setg_errno(errp, -ret, "The state of the zone of node '%s' "
+                         "could not be set", node_name);
+        break;
+    }
 }

@@ -150,3 +150,10 @@ int coroutine_fn bdrv_co_zone_get_extension_slice(BdrvChild *child,
 {
     return bdrv_co_zone_get_extension(child->bs, start + offset, buf);
 }
+
+int coroutine_fn bdrv_co_zone_set_state_slice(BdrvChild *child, int64_t start,
+                                              int64_t offset,
+                                              BlockZoneState state)
+{
+    return bdrv_co_zone_set_state(child->bs, start + offset, state);
+}

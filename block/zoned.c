@@ -826,6 +826,9 @@ static void zoned_changed(void *opaque, BlockZoneOp op,
     } else if (d->state == BLK_ZS_FULL) {
         zoned_table_set_state(t, zone, ZONED_ENTRY_FINISHED,
                               zoned_table_extent(t, zone));
+    } else if (d->state == BLK_ZS_RDONLY) {
+        zoned_table_set_state(t, zone, ZONED_ENTRY_RDONLY,
+                              zoned_table_extent(t, zone));
     } else if (d->state == BLK_ZS_OFFLINE) {
         /* It has no extension any more */
         zoned_table_set_entry(t, zone, zoned_entry(ZONED_ENTRY_OFFLINE,
@@ -848,6 +851,21 @@ static int coroutine_fn zoned_co_zone_mgmt(BlockDriverState *bs,
     zoned_table_co_wait_gate(&s->table);
     return zone_emulation_co_mgmt(&s->zones, op, offset, len, zoned_changed,
                                   s);
+}
+
+static int coroutine_fn zoned_co_zone_set_state(BlockDriverState *bs,
+                                                int64_t offset,
+                                                BlockZoneState state)
+{
+    BDRVZonedState *s = bs->opaque;
+    int ret = zoned_co_prepare_change(bs);
+
+    if (ret < 0) {
+        return ret;
+    }
+    zoned_table_co_wait_gate(&s->table);
+    return zone_emulation_co_set_state(&s->zones, offset, state, zoned_changed,
+                                       s);
 }
 
 /* A request for an extension; @set or @get */
@@ -978,6 +996,7 @@ static BlockDriver bdrv_zoned = {
     .bdrv_co_flush              = zoned_co_flush,
     .bdrv_co_zone_report        = zoned_co_zone_report,
     .bdrv_co_zone_mgmt          = zoned_co_zone_mgmt,
+    .bdrv_co_zone_set_state     = zoned_co_zone_set_state,
     .bdrv_co_zone_append        = zoned_co_zone_append,
     .bdrv_co_zone_set_extension = zoned_co_zone_set_extension,
     .bdrv_co_zone_get_extension = zoned_co_zone_get_extension,

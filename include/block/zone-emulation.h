@@ -68,6 +68,24 @@ int coroutine_fn zone_emulation_co_mgmt(ZoneEmulation *e, BlockZoneOp op,
                                         ZoneModelChangedFn *changed,
                                         void *opaque);
 
+/**
+ * zone_emulation_co_set_state:
+ * @e: the emulation
+ * @offset: start of a sequential zone
+ * @state: BLK_ZS_EMPTY, BLK_ZS_FULL, BLK_ZS_RDONLY or BLK_ZS_OFFLINE
+ * @changed: called if the zone was in another state, with the operation that
+ *           has the same effect, and BLK_ZO_OFFLINE for read-only ones
+ * @opaque: passed to @changed
+ *
+ * Force a zone into a state once nothing is in flight in it.
+ *
+ * Returns: 0, or -EINVAL for another zone or state.
+ */
+int coroutine_fn zone_emulation_co_set_state(ZoneEmulation *e, int64_t offset,
+                                             BlockZoneState state,
+                                             ZoneModelChangedFn *changed,
+                                             void *opaque);
+
 /*
  * Stores or loads the extension of the zone that starts at @offset, while
  * nothing else happens to this zone.  Returns: 0 or -errno.

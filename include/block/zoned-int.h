@@ -71,6 +71,9 @@ void coroutine_fn blk_wait_while_drained(BlockBackend *blk);
 void coroutine_fn blk_co_throttle_write(BlockBackend *blk, int64_t bytes);
 BdrvChild *blk_root_child(BlockBackend *blk);
 
+/* Does bdrv_co_zone_set_state() work on the zones of @bs? */
+bool bdrv_zoned_is_emulated(BlockDriverState *bs);
+
 /**
  * bdrv_zoned_lost:
  * @bs: the node that holds the zones
@@ -127,5 +130,8 @@ int coroutine_fn bdrv_co_zone_set_extension_slice(BdrvChild *child,
 int coroutine_fn bdrv_co_zone_get_extension_slice(BdrvChild *child,
                                                   int64_t start,
                                                   int64_t offset, void *buf);
+int coroutine_fn bdrv_co_zone_set_state_slice(BdrvChild *child, int64_t start,
+                                              int64_t offset,
+                                              BlockZoneState state);
 
 #endif /* BLOCK_ZONED_INT_H */

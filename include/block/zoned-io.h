@@ -110,6 +110,29 @@ int coroutine_fn bdrv_co_zone_set_extension(BdrvChild *child, int64_t offset,
 int coroutine_fn bdrv_co_zone_get_extension(BlockDriverState *bs,
                                             int64_t offset, void *buf);
 
+/**
+ * bdrv_co_zone_set_state:
+ * @bs: the node; needs no permission, as the zone may change by itself
+ * @offset: start of a sequential zone
+ * @state: BLK_ZS_EMPTY, BLK_ZS_FULL, BLK_ZS_RDONLY or BLK_ZS_OFFLINE
+ *
+ * Force an emulated zone into a state, from any other one: to inject a fault,
+ * or to take it back.  Empty, the zone has lost what it held.  In the other
+ * states that stays where it is, but for the extension of an offline zone.
+ *
+ * Waits for operations on the zone and for the writes that are in flight in
+ * it.
+ *
+ * Returns: 0; -EINVAL for another zone or state; -ENOTSUP if the node is not
+ * zoned, or its zones are not emulated; -EPERM if it is read-only or
+ * inactive; -ENOMEDIUM; or an I/O error.
+ */
+int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
+                                        BlockZoneState state);
+int generated_co_wrapper bdrv_zone_set_state(BlockDriverState *bs,
+                                             int64_t offset,
+                                             BlockZoneState state);
+
 /*
  * BlockBackend level: as the functions above, throttled where they write.
  * The AIO form calls @cb with 0 or -errno; what it writes back must stay valid

@@ -15,6 +15,8 @@ BlockdevZoneModel block_zone_model_to_qapi(BlockZoneModel model);
 BlockdevZoneType block_zone_type_to_qapi(BlockZoneType type);
 BlockdevZoneState block_zone_state_to_qapi(BlockZoneState state);
 
+BlockZoneState block_zone_fault_from_qapi(BlockdevZoneFault fault);
+
 /**
  * zone_model_query_counts:
  *

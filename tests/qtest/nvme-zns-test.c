@@ -2595,6 +2595,88 @@ static void test_failed_stats(Mode mode)
 }
 
 /*
+ * Zones that are lost while the host looks on, and what management is told
+ */
+
+#define SECOND_NS 1000000000
+
+static void set_state(Disk *d, unsigned zone, const char *state)
+{
+    zoned_set_state(nvme_raw_qts(d->m), "disk", ZONE(zone) * BS, state);
+}
+
+static void assert_lost(Disk *d, unsigned first, unsigned nr,
+                        const char *state)
+{
+    zoned_assert_lost(nvme_raw_qts(d->m), ZONE(first) * BS, ZONE(nr) * BS, nr,
+                      state);
+}
+
+static void test_lost_zones(Mode mode)
+{
+    static const uint8_t actions[] = {
+        ACTION(OPEN), ACTION(CLOSE), ACTION(FINISH), ACTION(RESET),
+    };
+    Disk *d = disk_new(mode);
+    unsigned i;
+
+    g_assert_cmphex(write_at(d, 0, 8), ==, 0);
+    set_state(d, 0, "read-only");
+    assert_lost(d, 0, 1, "read-only");
+    assert_zone(d, 0, STATE(READ_ONLY), 0);
+    g_assert_cmphex(read_at(d, 0, 8), ==, 0);
+    g_assert_cmphex(write_at(d, 8, 8), ==, ERR(ZONE_READ_ONLY));
+    g_assert_cmphex(append_to(d, 0, 8), ==, ERR(ZONE_READ_ONLY));
+    for (i = 0; i < ARRAY_SIZE(actions); i++) {
+        g_assert_cmphex(zone_send(d, 0, actions[i]), ==,
+                        ERR(ZONE_INVAL_TRANSITION));
+    }
+    set_state(d, 0, "offline");
+    assert_zone(d, 0, STATE(OFFLINE), 0);
+    g_assert_cmphex(read_at(d, 0, 8), ==, ERR(ZONE_OFFLINE));
+    g_assert_cmphex(write_at(d, 8, 8), ==, ERR(ZONE_OFFLINE));
+    g_assert_cmphex(append_to(d, 0, 8), ==, ERR(ZONE_OFFLINE));
+    for (i = 0; i < ARRAY_SIZE(actions); i++) {
+        g_assert_cmphex(zone_send(d, 0, actions[i]), ==,
+                        ERR(ZONE_INVAL_TRANSITION));
+    }
+    set_state(d, 0, "full");
+    g_assert_cmphex(write_at(d, 0, 8), ==, ERR(ZONE_FULL));
+    set_state(d, 0, "empty");
+    g_assert_cmphex(write_at(d, 0, 8), ==, 0);
+    disk_free(d);
+}
+
+/* The host puts zones offline: management is told runs of them */
+static void test_lost_by_host(Mode mode)
+{
+    Disk *d = disk_new(mode);
+    QTestState *qts = nvme_raw_qts(d->m);
+    unsigned i;
+
+    set_state(d, 9, "read-only");
+    assert_lost(d, 9, 1, "read-only");
+    for (i = 3; i <= 6; i++) {
+        set_state(d, i, "read-only");
+    }
+    qtest_clock_step(qts, SECOND_NS);
+    assert_lost(d, 3, 4, "read-only");
+    g_assert_cmphex(send_all(d, ACTION(OFFLINE)), ==, 0);
+    qtest_clock_step(qts, SECOND_NS);
+    assert_lost(d, 3, 4, "offline");
+    assert_lost(d, 9, 1, "offline");
+    /* These are offline already */
+    g_assert_cmphex(send_all(d, ACTION(OFFLINE)), ==, 0);
+    g_assert_cmphex(zone_send(d, 3, ACTION(OFFLINE)), ==, 0);
+    set_state(d, 12, "read-only");
+    g_assert_cmphex(zone_send(d, 12, ACTION(OFFLINE)), ==, 0);
+    qtest_clock_step(qts, SECOND_NS);
+    assert_lost(d, 12, 1, "read-only");
+    assert_lost(d, 12, 1, "offline");
+    disk_free(d);
+}
+
+/*
  * Options
  */
 
@@ -2803,6 +2885,8 @@ static const struct {
     { "accounting", test_accounting, BLOCK },
     { "accounting/zones", test_zone_stats, BLOCK },
     { "accounting/failed", test_failed_stats, NULL_DISK },
+    { "lost-zones", test_lost_zones, BLOCK },
+    { "lost-zones/by-host", test_lost_by_host, BLOCK },
     { "options", test_options, NULL_DISK },
     { "host-aware", test_host_aware, NULL_DISK },
     { "large-blocks", test_large_blocks, NULL_DISK },

@@ -1845,6 +1845,42 @@ static void test_zone_stats(void)
     disk_free(d);
 }
 
+/* Zones turn read-only and offline, and come back, while the guest looks on */
+static void test_lost_zones(void)
+{
+    static const uint8_t ops[] = { OPEN, CLOSE, FINISH, RESET };
+    Disk *d = disk_new(HM, ",werror=stop,rerror=stop");
+    size_t i;
+
+    g_assert_cmphex(write_op(d, WRITE_16, ZONE(SEQ), 8, 0x42), ==, 0);
+    zoned_set_state(d->qts, "zbd", ZONE(SEQ) * 512, "read-only");
+    zoned_assert_lost(d->qts, ZONE(SEQ) * 512, 65536, 1, "read-only");
+    g_assert_cmpint(get_zone(d, SEQ).cond, ==, COND_RDONLY);
+    assert_data(d, ZONE(SEQ), 8, 0x42);
+    ASSERT_UNCHANGED(d, do_write(d, ZONE(SEQ) + 8, 8), RDONLY);
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        ASSERT_UNCHANGED(d, mgmt(d, ops[i], ZONE(SEQ)), RDONLY);
+    }
+    ASSERT_UNCHANGED(d, mgmt_all(d, RESET), 0);
+
+    zoned_set_state(d->qts, "zbd", ZONE(SEQ) * 512, "offline");
+    qtest_clock_step(d->qts, 1000000000);
+    zoned_assert_lost(d->qts, ZONE(SEQ) * 512, 65536, 1, "offline");
+    g_assert_cmpint(get_zone(d, SEQ).cond, ==, COND_OFFLINE);
+    ASSERT_UNCHANGED(d, do_read(d, ZONE(SEQ), 8), OFFLINE);
+    ASSERT_UNCHANGED(d, do_write(d, ZONE(SEQ) + 8, 8), OFFLINE);
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        ASSERT_UNCHANGED(d, mgmt(d, ops[i], ZONE(SEQ)), OFFLINE);
+    }
+
+    zoned_set_state(d->qts, "zbd", ZONE(SEQ) * 512, "full");
+    assert_zone(d, SEQ, FULL, 0);
+    zoned_set_state(d->qts, "zbd", ZONE(SEQ) * 512, "empty");
+    assert_zone(d, SEQ, EMPTY, 0);
+    g_assert_cmphex(do_write(d, ZONE(SEQ), 8), ==, 0);
+    disk_free(d);
+}
+
 static void test_retry(void)
 {
     Disk *d = disk_new(HM_FAULTY ",inject-error.0.event=none,"
@@ -2132,6 +2168,7 @@ static const struct {
     { "retry", test_retry },
     { "retry-mgmt", test_retry_mgmt },
     { "stats", test_zone_stats },
+    { "lost-zones", test_lost_zones },
     { "long-buffer", test_long_buffer },
     { "options", test_options },
     { "iothread", test_iothread },

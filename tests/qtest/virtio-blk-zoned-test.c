@@ -2385,6 +2385,75 @@ static void test_vz44(void)
     }
 }
 
+/* Everything that asks for a change of the zone SEQ, which is lost */
+static void assert_no_change(Zbd *z, uint8_t state)
+{
+    static const uint32_t ops[] = { OPEN, CLOSE, FINISH, RESET };
+    unsigned int i;
+    Zone zone;
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ) + 8, 8, 1), ==, INVALID);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 8, NULL), ==, INVALID);
+    for (i = 0; i < ARRAY_SIZE(ops); i++) {
+        g_assert_cmpint(zbd_mgmt(z, ops[i], ZONE(SEQ)), ==, INVALID);
+    }
+    g_assert_cmpint(zbd_mgmt(z, RESET_ALL, 0), ==, OK);
+    zone = zbd_zone(z, SEQ);
+    g_assert_cmpint(zone.state, ==, state);
+    g_assert_cmphex(zone.wp, ==, UINT64_MAX);
+}
+
+/* Zones turn read-only and offline, and come back, while the guest looks on */
+static void do_vz64(const char *device)
+{
+    Zbd *z = zbd_new(HM, device);
+
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 0x42), ==, OK);
+    zoned_set_state(z->qts, "zbd", ZONE(SEQ) * 512, "read-only");
+    zoned_assert_lost(z->qts, ZONE(SEQ) * 512, 65536, 1, "read-only");
+    assert_data(z, ZONE(SEQ), 8, 0x42);
+    assert_no_change(z, RDONLY);
+    assert_data(z, ZONE(SEQ), 8, 0x42);
+
+    zoned_set_state(z->qts, "zbd", ZONE(SEQ) * 512, "offline");
+    qtest_clock_step(z->qts, 1000000000);
+    zoned_assert_lost(z->qts, ZONE(SEQ) * 512, 65536, 1, "offline");
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ), 8), ==, INVALID);
+    g_assert_cmpint(zbd_in(z, ZONE(SEQ) + CAP, 8), ==, INVALID);
+    assert_no_change(z, OFFLINE);
+
+    zoned_set_state(z->qts, "zbd", ZONE(SEQ) * 512, "full");
+    assert_zone(z, SEQ, FULL, 0);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, INVALID);
+    zoned_set_state(z->qts, "zbd", ZONE(SEQ) * 512, "empty");
+    assert_zone(z, SEQ, EMPTY, 0);
+    assert_data(z, ZONE(SEQ), 8, 0);
+    g_assert_cmpint(zbd_out(z, ZONE(SEQ), 8, 1), ==, OK);
+    zbd_free(z);
+}
+
+static void test_vz64(void)
+{
+    do_vz64("");
+    do_vz64(",iothread=io0 -object iothread,id=io0");
+}
+
+/* What a lost zone had taken can be taken by others */
+static void test_vz64_resources(void)
+{
+    Zbd *z = zbd_new(HM, "");
+    int i;
+
+    for (i = 0; i < MAX_OPEN; i++) {
+        g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, OK);
+    }
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, NO_OPEN);
+    zoned_set_state(z->qts, "zbd", ZONE(SEQ) * 512, "read-only");
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i)), ==, OK);
+    g_assert_cmpint(zbd_mgmt(z, OPEN, ZONE(SEQ + i + 1)), ==, NO_OPEN);
+    zbd_free(z);
+}
+
 #define ONE_EIO(iotype) \
     HM_FAULTY ",inject-error.0.event=none,inject-error.0.errno=5," \
     "inject-error.0.once=on,inject-error.0.iotype=" iotype
@@ -3181,6 +3250,8 @@ static const Test tests[] = {
     { "VZ-61", test_vz61 },
     { "VZ-62", test_vz62 },
     { "VZ-63", test_vz63 },
+    { "VZ-64", test_vz64, LOCAL },
+    { "VZ-64/resources", test_vz64_resources, LOCAL },
     { "VZ-65", test_vz65 },
     { "G-11", test_g11 },
     { "L-3", test_l3 },
