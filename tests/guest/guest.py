@@ -17,6 +17,7 @@ from daemon import Daemon, Killer
 import killed
 import machine
 import programs
+import qmp
 from script import Script, fail
 
 HERE = Path(__file__).resolve().parent
@@ -216,13 +217,24 @@ class Runner:
         def see(line, _guest):
             if live:
                 print(line, flush=True)
+            if monitor:
+                monitor.see(line)
 
         command = self._command(script, folder)
+        monitor = None
+        if script.qmp:
+            command += qmp.Monitor.options(folder / 'qmp')
         result = Result(None, [])
         for boot in range(1, script.boots + 1):
             self._write_files(folder / 'files.tar', script, boot)
+            if script.qmp:
+                monitor = qmp.Monitor(folder / 'qmp')
             result.status, lines, _ = self._boot(command, script.limit, see)
             result.output += lines
+            failures = monitor.close() if monitor else []
+            if failures:
+                result.output += failures
+                result.status = result.status or 1
             if result.status != 0:
                 break
         return result

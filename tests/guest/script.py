@@ -19,6 +19,8 @@ A script says what it needs in its leading comments:
                               export (- for none)
   # restarts: yes             that daemon is killed and started again, again
                               and again: see daemon.py
+  # qmp: yes                  lines that it prints are commands for QEMU: see
+                              qmp.py
   # object: OPTIONS           an object that these options name, as an iothread
   # programs: NAME...         programs of the build that it runs in the guest
   # peer: yes                 Debian's own QEMU on /mnt, to compare with
@@ -74,6 +76,7 @@ class Script:
         self.programs = []
         self.peer = False
         self.restarts = False
+        self.qmp = False
         self.boots = 1
         self.killed = 0
         self.disks = {}         # name: options
@@ -92,7 +95,7 @@ class Script:
             setattr(self, key, int(value))
         elif key in ('smp', 'memory', 'cpu'):
             self.kind = self.kind._replace(**{key: value})
-        elif key in ('peer', 'restarts'):
+        elif key in ('peer', 'restarts', 'qmp'):
             setattr(self, key, True)
         elif key == 'programs':
             self.programs += value.split()

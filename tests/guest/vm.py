@@ -34,6 +34,7 @@ class Qemu:
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(SOCKET)
         self.file = connection.makefile('rw')
+        self.events = []
         json.loads(self.file.readline())
         self.ask('qmp_capabilities')
 
@@ -45,6 +46,8 @@ class Qemu:
         self.file.flush()
         while True:
             reply = json.loads(self.file.readline())
+            if 'event' in reply:
+                self.events.append(reply)
             if 'error' in reply:
                 sys.exit(f'{command}: {reply["error"]}')
             if 'return' in reply:
