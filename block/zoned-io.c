@@ -129,12 +129,39 @@ bool bdrv_zoned_check_job(BlockDriverState *bs, const char *job,
                           Error **errp)
 {
     if (bdrv_is_zoned(bs)) {
-        error_setg(errp, "Block job '%s' cannot use zoned node '%s': copy a "
-                   "zoned disk with qemu-img while no guest uses it", job,
+        error_setg(errp, "Block job '%s' cannot use zoned node '%s': mirror "
+                   "and backup copy a zoned disk to an equal one, and "
+                   "qemu-img copies it to any while no guest uses it", job,
                    bdrv_get_node_name(bs));
         return false;
     }
     return true;
+}
+
+/* @bs if it is zoned, or a zoned node somewhere above it, or NULL */
+static BlockDriverState *zoned_here_or_above(BlockDriverState *bs)
+{
+    BlockDriverState *zoned = bdrv_is_zoned(bs) ? bs : NULL;
+    BdrvChild *c;
+
+    QLIST_FOREACH(c, &bs->parents, next_parent) {
+        if (c->klass->parent_is_bds && !zoned) {
+            zoned = zoned_here_or_above(c->opaque);
+        }
+    }
+    return zoned;
+}
+
+bool bdrv_zoned_check_snapshot(BlockDriverState *bs, Error **errp)
+{
+    BlockDriverState *zoned = zoned_here_or_above(bs);
+
+    if (zoned) {
+        error_setg(errp, "Node '%s' is zoned, and snapshots do not keep zones: "
+                   "use a backup to an equal zoned node",
+                   bdrv_get_device_or_node_name(zoned));
+    }
+    return !zoned;
 }
 
 int bdrv_zoned_check_write(BlockDriverState *bs, int64_t offset, int64_t bytes,

@@ -372,6 +372,19 @@ static const VMStateDescription vmstate_zoned_geometry_fields = {
     },
 };
 
+void virtio_blk_zoned_announce(VirtIOBlock *s)
+{
+    if (virtio_blk_is_zoned(s)) {
+        zoned_migration_announce(&s->zoned_migration, DEVICE(s),
+                                 &vmstate_zoned_geometry_fields);
+    }
+}
+
+void virtio_blk_zoned_withdraw(VirtIOBlock *s)
+{
+    zoned_migration_withdraw(&s->zoned_migration);
+}
+
 static bool geometry_needed(void *opaque)
 {
     VirtIOBlock *s = opaque;

@@ -40,6 +40,10 @@ static inline bool virtio_blk_is_zoned(const VirtIOBlock *s)
  */
 bool virtio_blk_zoned_realize(VirtIOBlock *s, Error **errp);
 
+/* Let a migration begin with the geometry, as soon as @s is realized */
+void virtio_blk_zoned_announce(VirtIOBlock *s);
+void virtio_blk_zoned_withdraw(VirtIOBlock *s);
+
 /**
  * virtio_blk_zoned_get_features:
  * @s: the device

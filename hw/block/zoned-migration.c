@@ -7,6 +7,8 @@
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "hw/block/zoned-migration.h"
+#include "migration/qemu-file.h"
+#include "migration/register.h"
 
 void zoned_migration_init(ZonedMigration *m, const char *device,
                           const BlockZoneLimits *l, int64_t length)
@@ -73,4 +75,46 @@ int zoned_migration_post_load(void *opaque, int version_id)
         return 0;
     }
     return -EINVAL;
+}
+
+static int announce_save(QEMUFile *f, void *opaque)
+{
+    ZonedMigration *m = opaque;
+    int ret = vmstate_save_state(f, m->fields, m, NULL);
+
+    /* The destination is to see it before more of the guest is sent */
+    qemu_fflush(f);
+    return ret;
+}
+
+static int announce_load(QEMUFile *f, void *opaque, int version_id)
+{
+    ZonedMigration *m = opaque;
+
+    return vmstate_load_state(f, m->fields, m, m->fields->version_id);
+}
+
+static const SaveVMHandlers announce_handlers = {
+    .save_setup = announce_save,
+    .load_state = announce_load,
+};
+
+void zoned_migration_announce(ZonedMigration *m, DeviceState *dev,
+                              const VMStateDescription *fields)
+{
+    g_autofree char *path = qdev_get_dev_path(dev);
+
+    m->fields = fields;
+    m->id = g_strdup_printf("%s%szones", path ?: "", path ? "/" : "");
+    register_savevm_live(m->id, path ? 0 : VMSTATE_INSTANCE_ID_ANY, 1,
+                         &announce_handlers, m);
+}
+
+void zoned_migration_withdraw(ZonedMigration *m)
+{
+    if (m->id) {
+        unregister_savevm(NULL, m->id, m);
+        g_free(m->id);
+        m->id = NULL;
+    }
 }

@@ -278,6 +278,19 @@ static const VMStateDescription vmstate_zbc_geometry = {
     },
 };
 
+void scsi_zbc_announce(SCSIDevice *dev, SCSIZbc *z)
+{
+    if (scsi_zbc_is_zoned(z)) {
+        zoned_migration_announce(&z->migration, DEVICE(dev),
+                                 &vmstate_zbc_geometry);
+    }
+}
+
+void scsi_zbc_withdraw(SCSIZbc *z)
+{
+    zoned_migration_withdraw(&z->migration);
+}
+
 const VMStateDescription vmstate_scsi_zbc = {
     .name = "scsi-zbc",
     .version_id = 1,

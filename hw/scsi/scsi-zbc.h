@@ -75,6 +75,10 @@ bool scsi_zbc_settle(SCSIDevice *dev, SCSIZbc *z, Error **errp);
  */
 bool scsi_zbc_realize(SCSIDevice *dev, SCSIZbc *z, Error **errp);
 
+/* Let a migration begin with the geometry, as soon as @dev is realized */
+void scsi_zbc_announce(SCSIDevice *dev, SCSIZbc *z);
+void scsi_zbc_withdraw(SCSIZbc *z);
+
 /**
  * scsi_zbc_vpd_page:
  * @dev: a zoned device

@@ -48,9 +48,20 @@ bool bdrv_zoned_check_children(BlockDriverState *bs, Error **errp);
 bool bdrv_zoned_check_reopen(BlockDriverState *bs, BlockDriverState *new_child,
                              Error **errp);
 
-/* Refuse a zoned node @bs as a part of the block job named @job */
+/*
+ * Refuse a zoned node @bs as a part of the block job named @job, which knows
+ * nothing of zones
+ */
 bool bdrv_zoned_check_job(BlockDriverState *bs, const char *job,
                           Error **errp);
+
+/**
+ * bdrv_zoned_check_snapshot:
+ *
+ * Refuse an internal snapshot of @bs if it is zoned, or has a zoned node above
+ * it: what is in memory of the zones would not go back with the data.
+ */
+bool bdrv_zoned_check_snapshot(BlockDriverState *bs, Error **errp);
 
 /**
  * bdrv_zoned_check_write:

@@ -6,12 +6,16 @@
  * What a guest has been told of its zones must not change under it: a device
  * sends it, and a destination whose drive has other zones refuses the guest.
  * Which fields are sent is the device's choice, by its VMStateDescription.
+ *
+ * They are sent twice: with the state of the device, when the guest has been
+ * stopped, and when a migration begins, so that it runs on if it is refused.
  */
 
 #ifndef HW_BLOCK_ZONED_MIGRATION_H
 #define HW_BLOCK_ZONED_MIGRATION_H
 
 #include "block/zoned.h"
+#include "hw/qdev-core.h"
 #include "migration/vmstate.h"
 
 typedef struct ZonedGeometry {
@@ -32,6 +36,8 @@ typedef struct ZonedMigration {
     const char *device;         /* for messages */
     ZonedGeometry ours;
     ZonedGeometry sent;         /* by the source; valid in migration only */
+    char *id;                   /* of what is sent first */
+    const VMStateDescription *fields;
 } ZonedMigration;
 
 /**
@@ -43,6 +49,20 @@ typedef struct ZonedMigration {
  */
 void zoned_migration_init(ZonedMigration *m, const char *device,
                           const BlockZoneLimits *l, int64_t length);
+
+/**
+ * zoned_migration_announce:
+ * @m: filled
+ * @dev: the device, whose address is known
+ * @fields: what is to be sent of @m
+ *
+ * Send it when a migration begins, too, until zoned_migration_withdraw().
+ */
+void zoned_migration_announce(ZonedMigration *m, DeviceState *dev,
+                              const VMStateDescription *fields);
+
+/* Does nothing if @m was not announced */
+void zoned_migration_withdraw(ZonedMigration *m);
 
 /* For the VMStateDescription of a ZonedMigration, whose fields are in "sent" */
 int zoned_migration_pre_save(void *opaque);
