@@ -16,14 +16,15 @@ import time
 from daemon import Daemon, Killer
 import killed
 import machine
+import moved
 import programs
 import qmp
 from script import Script, fail
 
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
-FILES = ('start', 'lib.sh', 'steps.sh', 'devices.sh', 'compare.sh', 'mkzonefs',
-         'iotests', 'qemu-io.sh', 'vm.py', 'doc_commands.py')
+FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
+         'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'doc_commands.py')
 KVM_PROBE_SECONDS = 15
 
 
@@ -123,12 +124,16 @@ class Runner:
 
     def _make_images(self, script, folder):
         """The script's images in that folder, unless they are there"""
-        for name, (size, options) in script.images.items():
+        for name in script.images:
             path = script.image_path(folder, name)
             if not path.exists():
-                form = ['raw'] if options == 'raw' else ['zoned', '-o', options]
-                subprocess.run([self.build / 'qemu-img', 'create', '-q', '-f',
-                                *form, path, size], check=True)
+                self._make_image(script, name, path)
+
+    def _make_image(self, script, name, path):
+        size, options = script.images[name]
+        form = ['raw'] if options == 'raw' else ['zoned', '-o', options]
+        subprocess.run([self.build / 'qemu-img', 'create', '-q', '-f', *form,
+                        path, size], check=True)
 
     def _write_files(self, path, script, boot=1, shell=False):
         """What this run brings into the guest: a tar file as a disk"""
@@ -303,6 +308,53 @@ class Runner:
             status = status or 1
         return Result(status, lines)
 
+    def _run_moved(self, script, folder):
+        """In one QEMU after the other, or on one image after the other"""
+        consoles = []
+
+        def create(name, what):
+            path = script.image_path(folder, f'{name}-{what}')
+            self._make_image(script, name, path)
+            return path
+
+        def command(number):
+            console = folder / f'console{number}'
+            consoles.append(console)
+            saved = script.can_be_restored() and not number
+            return self.machine.command(script.kind, console, saved) + \
+                self._disk_options(script, folder, folder)
+
+        self._write_files(folder / 'files.tar', script)
+        output = []
+        status = None
+        seed = dict(v.split('=', 1) for v in self.variables).get('seed')
+        try:
+            mover = moved.Mirrorer(command, create, script.images, seed) \
+                if script.mirrored else moved.Mover(command, seed)
+        except (machine.Error, moved.Error) as e:
+            fail(e)
+        hung = threading.Timer(script.limit, mover.kill)
+        hung.start()
+        for line in mover.lines:
+            line = line.rstrip()
+            end = re.fullmatch(r'exit (\d+)', line)
+            if end:
+                status = int(end.group(1))
+            else:
+                output.append(line)
+                mover.see(line)
+        mover.finish()
+        hung.cancel()
+        output.append(f'{mover.moves} moves')
+        if mover.error:
+            output.append(mover.error)
+            status = None
+        if status == 0 and mover.moves < 2:
+            status = 1
+        (folder / 'console').write_bytes(b''.join(
+            c.read_bytes() for c in consoles if c.exists()))
+        return Result(status, output)
+
     def run(self, script, live=False):
         """Boot a guest and run a script; with live, show what it prints"""
         begin = time.monotonic()
@@ -312,6 +364,8 @@ class Runner:
             self._make_images(script, folder)
             if script.served:
                 result = self._run_served(script, folder, live)
+            elif script.moved or script.mirrored:
+                result = self._run_moved(script, folder)
             elif script.killed:
                 result = self._run_killed(script, folder)
             else:

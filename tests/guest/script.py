@@ -21,6 +21,10 @@ A script says what it needs in its leading comments:
                               and again: see daemon.py
   # qmp: yes                  lines that it prints are commands for QEMU: see
                               qmp.py
+  # moved: yes                the guest goes to another QEMU, again and again:
+                              see moved.py
+  # mirrored: yes             its disks go to other images, again and again:
+                              see moved.py
   # object: OPTIONS           an object that these options name, as an iothread
   # programs: NAME...         programs of the build that it runs in the guest
   # peer: yes                 Debian's own QEMU on /mnt, to compare with
@@ -77,6 +81,8 @@ class Script:
         self.peer = False
         self.restarts = False
         self.qmp = False
+        self.moved = False
+        self.mirrored = False
         self.boots = 1
         self.killed = 0
         self.disks = {}         # name: options
@@ -95,7 +101,7 @@ class Script:
             setattr(self, key, int(value))
         elif key in ('smp', 'memory', 'cpu'):
             self.kind = self.kind._replace(**{key: value})
-        elif key in ('peer', 'restarts', 'qmp'):
+        elif key in ('peer', 'restarts', 'qmp', 'moved', 'mirrored'):
             setattr(self, key, True)
         elif key == 'programs':
             self.programs += value.split()
