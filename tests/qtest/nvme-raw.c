@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
+#include "qemu/crc32c.h"
 #include "qemu/units.h"
 #include "standard-headers/linux/pci_regs.h"
 #include "nvme-raw.h"
@@ -42,9 +43,64 @@ struct NvmeRawCtrl {
 
 struct NvmeRaw {
     QOSState *qs;
+    char *pidfile;
     NvmeRawCtrl ctrls[MAX_CTRLS];
     unsigned nr_ctrls;
 };
+
+/*
+ * Images
+ */
+
+char *nvme_raw_image(const char *fmt, ...)
+{
+    const char *qemu_img = getenv("QTEST_QEMU_IMG");
+    char *path = g_strdup_printf("%s/qtest-nvme.%d.zbd", g_get_tmp_dir(),
+                                 getpid());
+    g_autofree char *options = NULL, *command = NULL;
+    va_list ap;
+
+    g_assert_nonnull(qemu_img);
+    va_start(ap, fmt);
+    options = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    command = g_strdup_printf("%s create -q -f zoned -o %s %s 1M", qemu_img,
+                              options, path);
+    g_assert_cmpint(system(command), ==, 0);
+    return path;
+}
+
+/* Offsets in an image, see docs/interop/zoned-image.rst */
+enum {
+    HDR_TABLE = 96,
+    BLOCK_SIZE = 4096,
+    BLOCK_COUNT = 4,
+    BLOCK_GENERATION = 16,
+    BLOCK_ENTRIES = 32,
+};
+
+void nvme_raw_image_special(const char *path, unsigned rdonly,
+                            unsigned offline)
+{
+    uint8_t block[BLOCK_SIZE] = { 0 };
+    uint8_t table[8];
+    int fd = open(path, O_RDWR);
+    int copy;
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, table, 8, HDR_TABLE), ==, 8);
+    stl_le_p(&block[BLOCK_COUNT], 1);
+    stq_le_p(&block[BLOCK_GENERATION], 1);
+    stq_le_p(&block[BLOCK_ENTRIES + 8 * rdonly], 2ull << 60);
+    stq_le_p(&block[BLOCK_ENTRIES + 8 * offline], 3ull << 60);
+    stl_le_p(block, crc32c(0xffffffff, block, sizeof(block)));
+    for (copy = 0; copy < 2; copy++) {
+        g_assert_cmpint(pwrite(fd, block, sizeof(block),
+                               ldq_le_p(table) + copy * BLOCK_SIZE), ==,
+                        sizeof(block));
+    }
+    close(fd);
+}
 
 /*
  * The machine
@@ -72,7 +128,9 @@ NvmeRaw *nvme_raw_boot(const char *fmt, ...)
     va_start(ap, fmt);
     options = g_strdup_vprintf(fmt, ap);
     va_end(ap);
-    m->qs = qtest_pc_boot("-nodefaults %s", options);
+    m->pidfile = g_strdup_printf("%s/qtest-nvme.%d.pid", g_get_tmp_dir(),
+                                 getpid());
+    m->qs = qtest_pc_boot("-nodefaults -pidfile %s %s", m->pidfile, options);
     qpci_device_foreach(m->qs->pcibus, -1, -1, found, m);
     for (i = 0; i < m->nr_ctrls; i++) {
         NvmeRawCtrl *c = &m->ctrls[i];
@@ -84,15 +142,20 @@ NvmeRaw *nvme_raw_boot(const char *fmt, ...)
     return m;
 }
 
+static void free_queue(NvmeRawCtrl *c, Queue *q)
+{
+    nvme_raw_free(c->m, q->sq_alloc);
+    nvme_raw_free(c->m, q->cq_alloc);
+    q->depth = 0;
+}
+
 static void free_queues(NvmeRawCtrl *c)
 {
     unsigned i;
 
     for (i = 0; i <= MAX_QUEUES; i++) {
         if (c->queues[i].depth) {
-            nvme_raw_free(c->m, c->queues[i].sq_alloc);
-            nvme_raw_free(c->m, c->queues[i].cq_alloc);
-            c->queues[i].depth = 0;
+            free_queue(c, &c->queues[i]);
         }
     }
 }
@@ -107,12 +170,29 @@ void nvme_raw_quit(NvmeRaw *m)
         g_free(m->ctrls[i].dev);
     }
     qtest_shutdown(m->qs);
+    g_free(m->pidfile);
     g_free(m);
 }
 
 QTestState *nvme_raw_qts(NvmeRaw *m)
 {
     return m->qs->qts;
+}
+
+uint64_t nvme_raw_rss(NvmeRaw *m)
+{
+    g_autofree char *pid = NULL, *path = NULL, *statm = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t size, resident;
+
+    g_file_get_contents(m->pidfile, &pid, NULL, &error);
+    g_assert_no_error(error);
+    path = g_strdup_printf("/proc/%d/statm", atoi(pid));
+    g_file_get_contents(path, &statm, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(sscanf(statm, "%" SCNu64 " %" SCNu64, &size, &resident), ==,
+                    2);
+    return resident * qemu_real_host_page_size();
 }
 
 char *nvme_raw_refused(const char *fmt, ...)
@@ -204,6 +284,11 @@ static void write_reg(NvmeRawCtrl *c, uint64_t offset, uint32_t value)
     qpci_io_writel(c->dev, c->bar, offset, value);
 }
 
+void nvme_raw_poke(NvmeRawCtrl *c, uint64_t offset, uint32_t value)
+{
+    write_reg(c, offset, value);
+}
+
 /* One step of waiting, which fails the test once it was too long */
 static void step(NvmeRawCtrl *c, gint64 start)
 {
@@ -240,7 +325,7 @@ static Queue *init_queue(NvmeRawCtrl *c, uint16_t id, uint16_t depth)
     return q;
 }
 
-static void create_queue(NvmeRawCtrl *c, uint16_t id, uint16_t depth)
+void nvme_raw_create_queue(NvmeRawCtrl *c, uint16_t id, uint16_t depth)
 {
     Queue *q = init_queue(c, id, depth);
     NvmeRawCmd cmd = {
@@ -255,6 +340,16 @@ static void create_queue(NvmeRawCtrl *c, uint16_t id, uint16_t depth)
     cmd.prp1 = q->sq;
     cmd.cdw11 = id << 16 | NVME_SQ_PC;
     g_assert_cmphex(nvme_raw_exec(c, 0, &cmd).status, ==, 0);
+}
+
+void nvme_raw_delete_queue(NvmeRawCtrl *c, uint16_t id)
+{
+    NvmeRawCmd cmd = { .opcode = NVME_ADM_CMD_DELETE_SQ, .cdw10 = id };
+
+    g_assert_cmphex(nvme_raw_exec(c, 0, &cmd).status, ==, 0);
+    cmd.opcode = NVME_ADM_CMD_DELETE_CQ;
+    g_assert_cmphex(nvme_raw_exec(c, 0, &cmd).status, ==, 0);
+    free_queue(c, &c->queues[id]);
 }
 
 void nvme_raw_enable(NvmeRawCtrl *c, const NvmeRawConfig *config)
@@ -282,7 +377,7 @@ void nvme_raw_enable(NvmeRawCtrl *c, const NvmeRawConfig *config)
     wait_csts(c, NVME_CSTS_READY | NVME_CSTS_FAILED, NVME_CSTS_READY);
     c->enabled = true;
     for (i = 1; i <= config->queues; i++) {
-        create_queue(c, i, config->depth);
+        nvme_raw_create_queue(c, i, config->depth);
     }
 }
 

@@ -117,6 +117,25 @@ typedef struct NvmeRawNs {
 } NvmeRawNs;
 
 /*
+ * Images
+ */
+
+/**
+ * nvme_raw_image: make a zoned image of 1 MiB
+ * @fmt: options of its format, for qemu-img
+ *
+ * Returns its path, to be unlinked, and freed by g_free().
+ */
+char *nvme_raw_image(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+
+/**
+ * nvme_raw_image_special: make a zone read only and another one offline
+ * @path: a new image; no command leads to such zones
+ */
+void nvme_raw_image_special(const char *path, unsigned rdonly,
+                            unsigned offline);
+
+/*
  * The machine
  */
 
@@ -143,6 +162,9 @@ QTestState *nvme_raw_qts(NvmeRaw *m);
  * signal say, fails the test.
  */
 char *nvme_raw_refused(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
+
+/** nvme_raw_rss: bytes of the host's memory that QEMU uses now */
+uint64_t nvme_raw_rss(NvmeRaw *m);
 
 /** nvme_raw_ctrl: the @n th controller by PCI address, from 0 */
 NvmeRawCtrl *nvme_raw_ctrl(NvmeRaw *m, unsigned n);
@@ -182,11 +204,24 @@ void nvme_raw_enable(NvmeRawCtrl *c, const NvmeRawConfig *config);
  */
 void nvme_raw_disable(NvmeRawCtrl *c);
 
+/**
+ * nvme_raw_create_queue: make an I/O queue pair
+ * @id: one that there is not
+ * @depth: its entries
+ */
+void nvme_raw_create_queue(NvmeRawCtrl *c, uint16_t id, uint16_t depth);
+
+/** nvme_raw_delete_queue: delete a queue pair, and its commands in flight */
+void nvme_raw_delete_queue(NvmeRawCtrl *c, uint16_t id);
+
 /** nvme_raw_shutdown: a normal shutdown by CC.SHN; returns when CSTS says so */
 void nvme_raw_shutdown(NvmeRawCtrl *c);
 
 /** nvme_raw_reg: read a register of 8 bytes (NVME_REG_CAP, ...) */
 uint64_t nvme_raw_reg(NvmeRawCtrl *c, uint64_t offset);
+
+/** nvme_raw_poke: write a register of 4 bytes, a doorbell of nobody say */
+void nvme_raw_poke(NvmeRawCtrl *c, uint64_t offset, uint32_t value);
 
 /** nvme_raw_machine: the machine that the controller belongs to */
 NvmeRaw *nvme_raw_machine(NvmeRawCtrl *c);

@@ -10,7 +10,6 @@
 
 #include "qemu/osdep.h"
 #include "qemu/bswap.h"
-#include "qemu/crc32c.h"
 #include "qemu/units.h"
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
@@ -56,7 +55,8 @@ typedef struct Config {
     unsigned ext;               /* size of a descriptor extension */
     const char *ctrl;           /* properties of the controllers */
     const char *ns;             /* properties of the namespace */
-    const char *node;           /* options of the node below, NULL_DISK only */
+    const char *node;           /* options of the node below */
+    const char *errors;         /* of blkdebug, below an image or on a disk */
     const char *more;           /* more of the command line */
     unsigned nr_ctrls;          /* on one subsystem, unless 0 */
     bool not_enabled;
@@ -73,99 +73,61 @@ typedef struct Disk {
 } Disk;
 
 /*
- * Images
+ * Disks
  */
-
-static void run_qemu_img(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
-
-static void run_qemu_img(const char *fmt, ...)
-{
-    const char *qemu_img = getenv("QTEST_QEMU_IMG");
-    g_autofree char *args = NULL;
-    g_autofree char *cmd = NULL;
-    va_list ap;
-
-    g_assert_nonnull(qemu_img);
-    va_start(ap, fmt);
-    args = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    cmd = g_strdup_printf("%s %s >/dev/null", qemu_img, args);
-    g_assert_cmpint(system(cmd), ==, 0);
-}
-
-/* Offsets in an image, see docs/interop/zoned-image.rst */
-enum {
-    HDR_TABLE = 96,
-    BLOCK_SIZE = 4096,
-    BLOCK_COUNT = 4,
-    BLOCK_GENERATION = 16,
-    BLOCK_ENTRIES = 32,
-};
-
-/* Put two zones of a new image into states that no command leads to */
-static void make_special_zones(const char *path)
-{
-    uint8_t block[BLOCK_SIZE] = { 0 };
-    uint8_t table[8];
-    int fd = open(path, O_RDWR);
-    int copy;
-
-    g_assert_cmpint(fd, >=, 0);
-    g_assert_cmpint(pread(fd, table, 8, HDR_TABLE), ==, 8);
-    stl_le_p(&block[BLOCK_COUNT], 1);
-    stq_le_p(&block[BLOCK_GENERATION], 1);
-    stq_le_p(&block[BLOCK_ENTRIES + 8 * RDONLY_ZONE], 2ull << 60);
-    stq_le_p(&block[BLOCK_ENTRIES + 8 * OFFLINE_ZONE], 3ull << 60);
-    stl_le_p(block, crc32c(0xffffffff, block, sizeof(block)));
-    for (copy = 0; copy < 2; copy++) {
-        g_assert_cmpint(pwrite(fd, block, sizeof(block),
-                               ldq_le_p(table) + copy * BLOCK_SIZE), ==,
-                        sizeof(block));
-    }
-    close(fd);
-}
 
 static char *new_image(const Config *conf)
 {
-    char *path = g_strdup_printf("%s/qtest-zns.%d.zbd", g_get_tmp_dir(),
-                                 getpid());
     g_autofree char *ext = conf->ext
         ? g_strdup_printf(",descriptor_extension_size=%u", conf->ext)
         : g_strdup("");
+    char *path = nvme_raw_image("zone_size=64K,zone_capacity=48K,"
+                                "max_open_zones=%u,max_active_zones=%u%s",
+                                conf->max_open, conf->max_active, ext);
 
-    run_qemu_img("create -f zoned -o zone_size=64K,zone_capacity=48K,"
-                 "max_open_zones=%u,max_active_zones=%u%s %s " SIZE,
-                 conf->max_open, conf->max_active, ext, path);
     if (conf->special) {
-        make_special_zones(path);
+        nvme_raw_image_special(path, RDONLY_ZONE, OFFLINE_ZONE);
     }
     return path;
 }
-
-/*
- * Disks
- */
 
 static const char *str(const char *s)
 {
     return s ? s : "";
 }
 
+static char *errors_options(const Config *conf, const char *name)
+{
+    return conf->errors
+        ? g_strdup_printf(" -blockdev driver=blkdebug,node-name=%s,image=below,"
+                          "%s", name, conf->errors)
+        : g_strdup("");
+}
+
 static char *drive_options(const Config *conf, const char *image)
 {
+    const char *below = conf->errors ? "below" : "disk";
+    g_autofree char *errors = NULL;
+
     switch (conf->mode) {
     case NULL_DISK:
-        return g_strdup_printf("-blockdev driver=null-co,node-name=disk,"
+        errors = errors_options(conf, "disk");
+        return g_strdup_printf("-blockdev driver=null-co,node-name=%s,"
                                "memory-backed=on,size=" SIZE
                                ",zoned.zone-size=64K,zoned.zone-capacity=48K,"
                                "zoned.max-open-zones=%u,"
                                "zoned.max-active-zones=%u,"
-                               "zoned.descriptor-extension-size=%u%s",
-                               conf->max_open, conf->max_active, conf->ext,
-                               str(conf->node));
+                               "zoned.descriptor-extension-size=%u%s%s",
+                               below, conf->max_open, conf->max_active,
+                               conf->ext, str(conf->node), errors);
     case IMAGE:
-        return g_strdup_printf("-blockdev driver=zoned,node-name=disk,"
-                               "file.driver=file,file.filename=%s%s", image,
+        errors = errors_options(conf, "errors");
+        /* blkdebug hears of a flush only from drivers like raw */
+        return g_strdup_printf("-blockdev driver=file,node-name=below,"
+                               "filename=%s%s -blockdev driver=zoned,"
+                               "node-name=disk,file.driver=raw,file.file=%s%s",
+                               image, errors,
+                               conf->errors ? "errors" : "below",
                                str(conf->node));
     default:
         return g_strdup_printf("-blockdev driver=null-co,node-name=disk,"
@@ -2477,23 +2439,53 @@ static void test_delete_queue(Mode mode)
 
 static void test_io_error(Mode mode)
 {
-    Disk *d = disk_new_conf((Config) { .mode = mode });
+    Disk *d = disk_new_conf((Config) {
+        .mode = mode,
+        .errors = "inject-error.0.event=none,inject-error.0.errno=5,"
+                  "inject-error.0.once=on,inject-error.0.iotype=write",
+    });
 
-    disk_quit(d);
-    d->m = nvme_raw_boot("-blockdev driver=null-co,node-name=disk,"
-                         "memory-backed=on,size=" SIZE ",zoned.zone-size=64K,"
-                         "zoned.zone-capacity=48K "
-                         "-blockdev driver=blkdebug,node-name=debug,image=disk,"
-                         "inject-error.0.event=none,inject-error.0.errno=5,"
-                         "inject-error.0.once=on,inject-error.0.iotype=write "
-                         "-device nvme,serial=zns "
-                         "-device nvme-ns,nsid=1,drive=debug");
-    d->c = nvme_raw_ctrl(d->m, 0);
-    nvme_raw_enable(d->c, NULL);
-    d->ns = nvme_raw_ns(d->c, 1);
     g_assert_cmphex(write_at(d, 0, 8), ==, NVME_WRITE_FAULT);
     assert_zone(d, 0, STATE(EMPTY), 0);
     g_assert_cmphex(write_at(d, 0, 8), ==, 0);
+    disk_free(d);
+}
+
+/*
+ * FUA, on a file that no flush of reaches the medium from the second one on.
+ * The first one is part of the first change of an image.
+ */
+static void test_zns71(Mode mode)
+{
+    static const uint8_t opcodes[] = {
+        NVME_CMD_WRITE, NVME_CMD_ZONE_APPEND, NVME_CMD_WRITE_ZEROES,
+        NVME_CMD_COPY,
+    };
+    Disk *d = disk_new_conf((Config) {
+        .mode = mode,
+        .errors = "set-state.0.event=flush_to_disk,set-state.0.new_state=2,"
+                  "inject-error.0.event=flush_to_disk,inject-error.0.state=2,"
+                  "inject-error.0.iotype=flush",
+    });
+    NvmeRawCmd flush = { .opcode = NVME_CMD_FLUSH, .nsid = 1 };
+    NvmeCopySourceRangeFormat0 range = { .slba = cpu_to_le64(ZONE(9)) };
+    unsigned i;
+
+    memcpy(d->buf, &range, sizeof(range));
+    g_assert_cmphex(write_at(d, ZONE(9), 1), ==, 0);
+    g_assert_cmphex(exec(d, flush), ==, NVME_WRITE_FAULT);
+    for (i = 0; i < ARRAY_SIZE(opcodes); i++) {
+        bool append = opcodes[i] == NVME_CMD_ZONE_APPEND;
+        NvmeRawCmd cmd = nvme_raw_rw(d->ns, opcodes[i], ZONE(i), 1);
+
+        g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, d->buf, BS).status, ==, 0);
+        cmd.cdw10 += !append;
+        cmd.cdw12 |= NVME_RW_FUA << 16;
+        g_assert_cmphex(nvme_raw_out(d->c, 1, cmd, d->buf, BS).status, ==,
+                        opcodes[i] == NVME_CMD_COPY ? NVME_INTERNAL_DEV_ERROR
+                                                    : NVME_WRITE_FAULT);
+        assert_zone(d, i, STATE(IMPLICITLY_OPEN), 2);
+    }
     disk_free(d);
 }
 
@@ -2785,6 +2777,51 @@ static void test_large_blocks(Mode mode)
     disk_free(d);
 }
 
+/* A flush that is cancelled is no error to be logged */
+static void test_log(Mode mode)
+{
+    NvmeRawCmd flush = { .opcode = NVME_CMD_FLUSH, .nsid = 1 };
+    g_autofree char *path = NULL, *redirect = NULL, *log = NULL;
+    Disk *d;
+    int fd = g_file_open_tmp("qtest-zns-XXXXXX", &path, NULL);
+
+    g_assert_cmpint(fd, >=, 0);
+    close(fd);
+    redirect = g_strdup_printf("2>%s", path);
+    d = disk_new_conf((Config) { .mode = mode, .node = ",latency-ns=20000000",
+                                 .more = redirect });
+    g_assert_cmphex(write_at(d, 0, 8), ==, 0);
+    nvme_raw_submit(d->c, 2, &flush);
+    nvme_raw_delete_queue(d->c, 2);
+    nvme_raw_submit(d->c, 1, &flush);
+    nvme_raw_disable(d->c);
+    disk_free(d);
+    g_assert_true(g_file_get_contents(path, &log, NULL, NULL));
+    g_assert_null(strstr(log, "failed"));
+    unlink(path);
+}
+
+/* A segment that is nothing but the address of the next one, itself */
+static void test_sgl_loop(Mode mode)
+{
+    Disk *d = disk_new(mode);
+    uint64_t page = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    NvmeSglDescriptor segment = {
+        .addr = cpu_to_le64(page),
+        .len = cpu_to_le32(sizeof(segment)),
+        .type = NVME_SGL_DESCR_TYPE_SEGMENT << 4,
+    };
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_WRITE, 0, 1);
+
+    nvme_raw_put(d->m, page, &segment, sizeof(segment));
+    cmd.flags = NVME_PSDT_SGL_MPTR_CONTIGUOUS << 6;
+    cmd.prp1 = page;
+    cmd.prp2 = sizeof(segment) | (uint64_t)segment.type << 56;
+    g_assert_cmphex(exec(d, cmd), ==, ERR(INVALID_NUM_SGL_DESCRS));
+    nvme_raw_free(d->m, page);
+    disk_free(d);
+}
+
 static const struct {
     const char *name;
     void (*fn)(Mode mode);
@@ -2858,6 +2895,7 @@ static const struct {
     { "ZNS-67", test_zns67, ANY },
     { "ZNS-68", test_zns68, ANY },
     { "append-parts", test_append_parts, ANY },
+    { "ZNS-71", test_zns71, IMAGE },
     { "ZNS-73", test_zns73, ANY },
     { "ZNS-74", test_zns74, ANY },
     { "ZNS-75", test_zns75, ANY },
@@ -2890,6 +2928,8 @@ static const struct {
     { "options", test_options, NULL_DISK },
     { "host-aware", test_host_aware, NULL_DISK },
     { "large-blocks", test_large_blocks, NULL_DISK },
+    { "log", test_log, NULL_DISK | RAM },
+    { "sgl-loop", test_sgl_loop, ANY },
 };
 
 typedef struct Run {
