@@ -195,11 +195,20 @@ void disk_free(Disk *d)
  * Commands
  */
 
+/* The length of a command is told by the group of its opcode */
+static size_t cdb_len(uint8_t opcode)
+{
+    static const uint8_t groups[] = { 6, 10, 10, 16, 16, 12, 16, 16 };
+
+    return groups[opcode >> 5];
+}
+
 static void put_request(uint8_t *to, const uint8_t *cdb)
 {
     memset(to, 0, sizeof(struct virtio_scsi_cmd_req));
     to[0] = 1;
-    memcpy(to + offsetof(struct virtio_scsi_cmd_req, cdb), cdb, 16);
+    memcpy(to + offsetof(struct virtio_scsi_cmd_req, cdb), cdb,
+           cdb_len(cdb[0]));
 }
 
 static uint32_t parse_response(Disk *d, const uint8_t *resp)
