@@ -11,5 +11,6 @@
 
 . /guest/compare.sh
 
-compare bench write-4k-depth-32-over-32-zones --rw=randwrite --max_open_zones=32
-compare bench read-4k-depth-32 --rw=randread --read_beyond_wp=1
+compare bench write-4k-depth-32-over-32-zones iops --rw=randwrite \
+    --max_open_zones=32
+compare bench read-4k-depth-32 iops --rw=randread --read_beyond_wp=1

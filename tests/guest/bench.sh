@@ -12,6 +12,9 @@
 # SCSI disks read, too, and report many zones, which is measured against Linux's
 # own scsi_debug, in zones a millisecond.
 #
+# An NVMe namespace on a zoned node is compared with one that keeps zones itself,
+# on a node without any.
+#
 # disk: zoned size=64G,zoned.model=host-managed,zoned.zone-size=256M
 # disk: plain size=64G
 # disk: scsi_zoned size=64G,zoned.model=host-managed,zoned.zone-size=256M
@@ -20,19 +23,30 @@
 # hba: scsi_plain virtio-scsi-pci
 # disk: scsi_many size=100G,zoned.model=host-managed,zoned.zone-size=1M
 # hba: scsi_many virtio-scsi-pci
+# disk: nvme_zoned size=64G,zoned.model=host-managed,zoned.zone-size=256M
+# disk: nvme_ram size=64G
+# device: nvme_ram zoned=on,zoned.zone_size=256M,logical_block_size=512
+# nvme: nvme_zoned nvme_ram
 # limit: 1200
 
 . /guest/compare.sh
 
-compare bench write-4k-depth-32-over-32-zones --rw=randwrite --max_open_zones=32
-compare info write-4k-depth-32-in-one-zone --rw=write
+# appends DISK PROCESSES: appends a second by passthrough
+appends() {
+    # shellcheck disable=SC2154  # of compare.sh
+    /guest/zone-append "$1" "$2" "$seconds"
+}
+
+compare bench write-4k-depth-32-over-32-zones iops --rw=randwrite \
+    --max_open_zones=32
+compare info write-4k-depth-32-in-one-zone iops --rw=write
 
 # shellcheck disable=SC2154  # the disks
 zoned=$scsi_zoned plain=$scsi_plain
-compare bench scsi-write-4k-depth-32-over-32-zones --rw=randwrite \
+compare bench scsi-write-4k-depth-32-over-32-zones iops --rw=randwrite \
     --max_open_zones=32
-compare bench scsi-read-4k-depth-32 --rw=randread --read_beyond_wp=1
-compare info scsi-write-4k-depth-32-in-one-zone --rw=write
+compare bench scsi-read-4k-depth-32 iops --rw=randread --read_beyond_wp=1
+compare info scsi-write-4k-depth-32-in-one-zone iops --rw=write
 
 # zones_per_ms DISK: report all of them, 8191 at a time
 zones_per_ms() {
@@ -62,3 +76,9 @@ done
 paste /tmp/zoned /tmp/plain | awk '{ print $1 / $2 }' > /tmp/ratios
 echo "bench: scsi-report-100k-zones ours=$(median /tmp/zoned)" \
     "base=$(median /tmp/plain) ratio=$(median /tmp/ratios)"
+
+# shellcheck disable=SC2154
+zoned=$nvme_zoned plain=$nvme_ram
+compare bench nvme-write-4k-depth-32-over-16-zones iops --rw=randwrite \
+    --max_open_zones=16
+compare bench nvme-append-4k-to-16-zones appends 16

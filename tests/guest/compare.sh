@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 #
-# Compare a zoned disk with one that is not, by fio.  A script sources this file
+# Compare two disks, $zoned and $plain, mostly by fio.  A script sources this file
 # instead of lib.sh.
 #
 # Prints "bench: NAME ours=X base=Y ratio=R": requests a second, the medians of
@@ -22,20 +22,26 @@ iops() {
         2> /tmp/fio.log | awk -F ';' '{ print int($8 + $49) }'
 }
 
+reset_zones() {
+    [ "$(queue "$1" zoned)" = none ] || blkzone reset "$1"
+}
+
 median() {
     sort -g "$1" | sed -n "$(((rounds + 1) / 2))p"
 }
 
-# compare LABEL NAME OPTION...
+# compare LABEL NAME FUNCTION ARGUMENT...: it is called with a disk, too
 compare() {
     label=$1
     name=$2
-    shift 2
+    function=$3
+    shift 3
     rm -f /tmp/zoned /tmp/plain
     for _ in $(seq "$rounds"); do
-        blkzone reset "$zoned"
-        iops "$zoned" "$@" >> /tmp/zoned
-        iops "$plain" "$@" >> /tmp/plain
+        reset_zones "$zoned"
+        reset_zones "$plain"
+        "$function" "$zoned" "$@" >> /tmp/zoned
+        "$function" "$plain" "$@" >> /tmp/plain
     done
     # Each round has its own ratio, so that a slow spell hits both sides
     paste /tmp/zoned /tmp/plain | awk '{ print $1 / $2 }' > /tmp/ratios

@@ -25,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
          'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'doc_commands.py')
+# C programs of this folder, of files whose names begin so
+COMPILED = ('zone-append', 'zone-diff')
 KVM_PROBE_SECONDS = 15
 
 
@@ -62,7 +64,7 @@ class Runner:
         if not os.access(self.qemu, os.X_OK):
             fail(f'{self.qemu} does not exist; build it with "make"')
         self.image = self._prepare_image()
-        self.zone_diff = self._prepare_zone_diff()
+        self.compiled = {name: self._compile(name) for name in COMPILED}
         self.program_disk = self.cache / 'programs.img'
         self.machine = self._make_machine(os.environ.get('GUEST_ACCEL') or
                                           self._choose_accel())
@@ -80,14 +82,14 @@ class Runner:
                 fail('the root file system of the guest could not be made')
         return image
 
-    def _prepare_zone_diff(self):
-        """zone-diff, for a guest that has other libraries than this host"""
-        files = sorted(HERE.glob('zone-diff*.[ch]'))
+    def _compile(self, name):
+        """A program for a guest that has other libraries than this host"""
+        files = sorted(HERE.glob(f'{name}*.[ch]'))
         digest = hashlib.sha256(b''.join(f.read_bytes() for f in files)) \
             .hexdigest()[:16]
-        program = self.cache / f'zone-diff-{digest}'
+        program = self.cache / f'{name}-{digest}'
         if not program.exists():
-            for old in self.cache.glob('zone-diff-*'):
+            for old in self.cache.glob(f'{name}-*'):
                 old.unlink()
             compiler = os.environ.get('CC', 'cc').split()
             subprocess.run(compiler + ['-static', '-O2', '-Wall', '-Wextra',
@@ -149,7 +151,8 @@ class Runner:
         with tarfile.open(path, 'w', format=tarfile.USTAR_FORMAT) as tar:
             for name in FILES:
                 tar.add(HERE / name, name)
-            tar.add(self.zone_diff, 'zone-diff')
+            for name, program in self.compiled.items():
+                tar.add(program, name)
             if 'qemu-system-x86_64' in script.programs:
                 tar.add(self.image / 'vmlinuz', 'vmlinuz')
             for name, text in texts.items():
