@@ -41,7 +41,7 @@ NOISE = (
     (r'\bbs 0x[0-9a-f]+', 'bs X'),
     (r'\bbytes \d+ parts \d+', 'bytes N parts N'),
     (r'#block\d+', '#blockN'),
-    (r'^(zbd: rd_bytes=.*)', lambda m: re.sub(r'=\d+', '=N', m.group(1))),
+    (r'^zbd: .*=.*', lambda m: re.sub(r'\d+', 'N', m.group())),
     (r' +', ' '),
 )
 
