@@ -19,17 +19,24 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
-# What a user has around a command that is shown with "..."
-QEMU = ('qemu-system-x86_64 -S -nodefaults -display none -vga none '
-        '-qmp stdio')
-HMP_DISK = ('-drive file=disk.zbd,if=none,id=zbd '
-            '-device virtio-blk-pci,drive=zbd')
+import qmp
 
-PROMPT = re.compile(r'(\$|#|\(qemu\)) (\S.*)')
-BARE = re.compile(r'(build/)?qemu-|\|qemu_system\||echo \d')
+# What a user has around a command that is shown with "..."
+QEMU = 'qemu-system-x86_64 -S -nodefaults -display none -vga none'
+# ... and who talks to the monitor, by its prompt
+DISKS = {
+    '(qemu)': '-drive file=disk.zbd,if=none,id=zbd',
+    '->': '-blockdev driver=zoned,node-name=zbd,file.driver=file,'
+          'file.filename=disk.zbd',
+}
+DEVICE = '-device virtio-blk-pci,drive=zbd,id=vda'
+
+PROMPT = re.compile(r'(\$|#|\(qemu\)|->) (\S.*)')
+BARE = re.compile(r'(build/)?qemu-[\w-]+ |\|qemu_system\||echo \d')
 OPTION = re.compile(r'-[a-z]')
 INLINE = re.compile(r'``(qemu-img create -f zoned\s+-o[^`]*)``')
 
@@ -151,23 +158,57 @@ class Qemu:
     """qemu-system-x86_64 with some options, stopped"""
 
     def __init__(self, options: str, folder: Path) -> None:
+        path = folder / 'qmp'
+        path.unlink(missing_ok=True)
+        monitor = ' '.join(qmp.Connection.options(path))
         self.process = subprocess.Popen(
-            ['bash', '-c', f'exec {QEMU} {options}'], cwd=folder,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True)
+            ['bash', '-c', f'exec {QEMU} {monitor} {options}'], cwd=folder,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        while True:
+            try:
+                self.monitor = qmp.Connection(path)
+                return
+            except (qmp.Error, OSError) as e:
+                # Not yet, or no more
+                if self.process.poll() is not None:
+                    raise Failure(self.process.communicate()[0]) from e
+            time.sleep(0.05)
 
-    def converse(self, hmp: List[str]) -> List[str]:
-        """Do the commands of the human monitor, and end"""
-        requests = [{'execute': 'qmp_capabilities'}]
-        requests += [{'execute': 'human-monitor-command', 'id': 'hmp',
-                      'arguments': {'command-line': line}} for line in hmp]
-        requests += [{'execute': 'quit'}]
-        out, err = self.process.communicate(
-            '\n'.join(json.dumps(r) for r in requests))
-        replies = [json.loads(line) for line in out.splitlines()]
-        if self.process.returncode != 0 or err:
-            raise Failure(f'QEMU: status {self.process.returncode}: {err}')
-        return [r['return'] for r in replies if r.get('id') == 'hmp']
+    def hmp(self, command: str) -> str:
+        return self.monitor.ask('human-monitor-command',
+                                **{'command-line': command})
+
+    def qmp(self, text: str) -> None:
+        """A command as the documentation shows it, and what follows"""
+        request, *replies = re.split(r'^<- ', text, flags=re.M)
+        request = json.loads(request)
+        answer = self.monitor.ask(request['execute'],
+                                  **request.get('arguments', {}))
+        for reply in replies:
+            reply = json.loads(reply.replace(', ...', ''))
+            if 'event' in reply:
+                # These depend on what is copied
+                for name in ('len', 'offset'):
+                    reply['data'].pop(name, None)
+                self.monitor.wait_for_event(reply)
+            elif shape(reply['return']) != shape(answer):
+                raise Failure(f'expected: {reply}\nactual: {answer}')
+
+    def end(self) -> None:
+        self.monitor.ask('quit')
+        out, _ = self.process.communicate()
+        if self.process.returncode != 0 or out:
+            raise Failure(f'QEMU: status {self.process.returncode}: {out}')
+
+
+def shape(answer):
+    """The names in an answer of QMP, whatever their values are"""
+    if isinstance(answer, list):
+        return [shape(item) for item in answer]
+    if isinstance(answer, dict):
+        return {name: shape(value) for name, value in answer.items()}
+    return type(answer)
 
 
 def damage(image: Path) -> None:
@@ -214,21 +255,41 @@ class Runner:
 
     def run_block(self, block: Block) -> None:
         todo = list(commands(block))
-        hmp = [c for c in todo if c.prompt == '(qemu)']
-        if hmp:
-            answers = Qemu(HMP_DISK, self.folder).converse(
-                [c.text for c in hmp])
-            for command, answer in zip(hmp, answers):
-                compare(command.output, answer)
-            self.count += len(hmp)
-            return
         try:
             for command in todo:
-                self.run(command)
+                if command.prompt not in DISKS:
+                    self.run(command)
+            self.run_monitor([c for c in todo
+                              if c.prompt in DISKS])
         finally:
             # A daemon that serves what follows in its block
             self.shell('if [ -e daemon.pid ]; then kill $(cat daemon.pid); '
                        'rm -f daemon.pid; fi', self.folder, may_fail=True)
+
+    def run_monitor(self, todo: List[Command]) -> None:
+        """What is said to a monitor, of a QEMU with a copy of the disk"""
+        if not todo:
+            return
+        self.count += len(todo)
+        # To what it is copied, it must be equal
+        image = 'copy.zbd' if any('copy.zbd' in line for c in todo
+                                  for line in c.output) else 'disk.zbd'
+        (self.folder / 'vm').mkdir(exist_ok=True)
+        self.shell(f'cp --sparse=always {image} vm/disk.zbd; '
+                   'cp --sparse=always copy.zbd vm', self.folder,
+                   may_fail=True)
+        qemu = Qemu(f'{DISKS[todo[0].prompt]} {DEVICE}', self.folder / 'vm')
+        try:
+            for command in todo:
+                if command.prompt == '->':
+                    qemu.qmp('\n'.join([command.text, *command.output]))
+                else:
+                    compare(command.output, qemu.hmp(command.text))
+            qemu.end()
+        except (qmp.Error, OSError) as e:
+            raise Failure(f'{command.text}: {e}') from e
+        finally:
+            qemu.process.kill()
 
     def run(self, command: Command) -> None:
         self.count += 1
@@ -237,7 +298,7 @@ class Runner:
         self.make_files(text)
         if OPTION.match(text) or text.startswith('qemu-system-'):
             options = text.replace('qemu-system-x86_64 ...', '')
-            Qemu(options, folder).converse([])
+            Qemu(options, folder).end()
             return
         if text.startswith('qemu-storage-daemon'):
             text = text.replace(' --daemonize', '')

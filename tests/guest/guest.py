@@ -24,7 +24,8 @@ from script import Script, fail
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
-         'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'doc_commands.py')
+         'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'qmp.py',
+         'doc_commands.py')
 # C programs of this folder, of files whose names begin so
 COMPILED = ('zone-append', 'zone-diff')
 KVM_PROBE_SECONDS = 15
@@ -231,7 +232,7 @@ class Runner:
         command = self._command(script, folder)
         monitor = None
         if script.qmp:
-            command += qmp.Monitor.options(folder / 'qmp')
+            command += qmp.Connection.options(folder / 'qmp')
         result = Result(None, [])
         for boot in range(1, script.boots + 1):
             self._write_files(folder / 'files.tar', script, boot)

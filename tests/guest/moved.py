@@ -12,16 +12,15 @@ Its script tells when, a line each:
     done        and no more from here on
 """
 
-import json
 import os
 import random
-import socket
 import subprocess
 import tempfile
 import threading
 import time
 
 import machine
+import qmp
 
 # Between two moves
 SECONDS = (3.0, 8.0)
@@ -31,7 +30,7 @@ LIMIT = 120
 PARAMETERS = {'max-bandwidth': 1 << 33, 'downtime-limit': 3000}
 
 
-class Error(Exception):
+class Error(qmp.Error):
     """A guest could not be moved."""
 
 
@@ -49,7 +48,7 @@ class Qemu:
     def __init__(self, command, folder, number, output, incoming):
         self.uri = f'unix:{folder}/guest{number}'
         path = f'{folder}/qmp{number}'
-        command = [*command, '-qmp', f'unix:{path},server=on,wait=off']
+        command = [*command, *qmp.Connection.options(path)]
         if incoming:
             command += ['-incoming', self.uri]
         # pylint: disable=consider-using-with
@@ -58,39 +57,19 @@ class Qemu:
                                         stderr=subprocess.STDOUT)
         machine.running.add(self.process)
         try:
-            self.file = self._connect(path)
-            self.ask('qmp_capabilities')
-        except (Error, OSError, ValueError):
+            self.ask = self._connect(path).ask
+        except (qmp.Error, OSError, ValueError):
             self.end()
             raise
 
     def _connect(self, path):
         while True:
-            with socket.socket(socket.AF_UNIX) as connection:
-                try:
-                    connection.connect(path)
-                    file = connection.makefile('rw')
-                    file.readline()
-                    return file
-                except (FileNotFoundError, ConnectionRefusedError) as e:
-                    if self.process.poll() is not None:
-                        raise Error('QEMU did not start') from e
+            try:
+                return qmp.Connection(path)
+            except (FileNotFoundError, ConnectionRefusedError) as e:
+                if self.process.poll() is not None:
+                    raise Error('QEMU did not start') from e
             time.sleep(0.05)
-
-    def ask(self, command, **arguments):
-        """Send a command, and return the answer"""
-        self.file.write(json.dumps({'execute': command,
-                                    'arguments': arguments}) + '\n')
-        self.file.flush()
-        while True:
-            line = self.file.readline()
-            if not line:
-                raise Error(f'{command}: QEMU is gone')
-            reply = json.loads(line)
-            if 'error' in reply:
-                raise Error(f'{command}: {reply["error"]["desc"]}')
-            if 'return' in reply:
-                return reply['return']
 
     def wait_until(self, command, wanted):
         """Ask until the status is the one that is wanted"""
@@ -144,7 +123,7 @@ class Mover:
         self.lines = os.fdopen(output, errors='replace')
         try:
             self.qemu = self._start(0, False)
-        except (Error, OSError) as e:
+        except (qmp.Error, OSError) as e:
             os.close(self.output)
             self.folder.cleanup()
             raise Error(f'{e}: {self.lines.read()}') from e
@@ -170,7 +149,7 @@ class Mover:
             source.ask('migrate', uri=target.uri)
             source.wait_until('query-migrate', 'completed')
             target.wait_until('query-status', 'running')
-        except Error:
+        except qmp.Error:
             target.end()
             raise
         self.qemu = target
@@ -187,7 +166,7 @@ class Mover:
                 elif not self.over.wait(self.random.uniform(*SECONDS)):
                     self._move()
                     process = self.qemu.process
-        except (Error, OSError, ValueError) as e:
+        except (qmp.Error, OSError, ValueError) as e:
             # Once the script has ended, the guest may be gone at any moment
             if not self.over.is_set():
                 self.error = str(e)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-Does by QMP what a guest's script asks for
+QMP, and what a guest's script asks for by it
 
 The script prints a line for each thing, with JSON in it:
 
@@ -21,68 +21,50 @@ class Error(Exception):
     """QEMU has not done, or not told, what it had to."""
 
 
-class Monitor:
-    """The monitor of a guest, which is connected to at the first line."""
+class Connection:
+    """
+    A connection to the monitor of a QEMU.
+
+    :param path: of its socket
+    """
 
     def __init__(self, path):
-        self.path = path
-        self.stream = None
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(SECONDS)
+            connection.connect(str(path))
+            self._stream = connection.makefile('rw')
         self.events = []
-        self.failures = []
+        self._read()
+        self.ask('qmp_capabilities')
 
     @staticmethod
     def options(path):
         """The options of QEMU for a monitor at that path"""
         return ['-qmp', f'unix:{path},server=on,wait=off']
 
-    def see(self, line):
-        """A line that the script printed"""
-        word, _, text = line.partition(' ')
-        try:
-            if word == 'qmp':
-                self._execute(json.loads(text))
-            elif word == 'event':
-                self._expect(json.loads(text))
-        except (Error, OSError, ValueError) as e:
-            self.failures.append(f'{line}: {e}')
-
-    def close(self):
-        """Returns what has failed, in words"""
-        if self.stream:
-            self.stream.close()
-        return self.failures
-
-    def _connect(self):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(SECONDS)
-        connection.connect(str(self.path))
-        self.stream = connection.makefile('rw')
-        self._read()
-        self._execute({'execute': 'qmp_capabilities'})
-
     def _read(self):
         """The next message; an event is kept, too"""
-        line = self.stream.readline()
+        line = self._stream.readline()
         if not line:
-            raise Error('QEMU has ended')
+            raise Error('QEMU is gone')
         message = json.loads(line)
         if 'event' in message:
             self.events.append(message)
         return message
 
-    def _execute(self, command):
-        if not self.stream:
-            self._connect()
-        self.stream.write(json.dumps(command) + '\n')
-        self.stream.flush()
+    def ask(self, command, **arguments):
+        """Send a command, and return the answer"""
+        self._stream.write(json.dumps({'execute': command,
+                                       'arguments': arguments}) + '\n')
+        self._stream.flush()
         while True:
             message = self._read()
             if 'error' in message:
-                raise Error(message['error']['desc'])
+                raise Error(f'{command}: {message["error"]["desc"]}')
             if 'return' in message:
-                return
+                return message['return']
 
-    def _expect(self, wanted):
+    def wait_for_event(self, wanted):
         """Take an event out of those that have come, or wait for it"""
         while True:
             for event in self.events:
@@ -91,3 +73,38 @@ class Monitor:
                     self.events.remove(event)
                     return
             self._read()
+
+    def close(self):
+        """QEMU goes on"""
+        self._stream.close()
+
+
+class Monitor:
+    """The monitor of a guest, which is connected to at the first line."""
+
+    def __init__(self, path):
+        self.path = path
+        self.connection = None
+        self.failures = []
+
+    def see(self, line):
+        """A line that the script printed"""
+        word, _, text = line.partition(' ')
+        if word not in ('qmp', 'event'):
+            return
+        try:
+            self.connection = self.connection or Connection(self.path)
+            message = json.loads(text)
+            if word == 'qmp':
+                self.connection.ask(message['execute'],
+                                    **message.get('arguments', {}))
+            else:
+                self.connection.wait_for_event(message)
+        except (Error, OSError, ValueError) as e:
+            self.failures.append(f'{line}: {e}')
+
+    def close(self):
+        """Returns what has failed, in words"""
+        if self.connection:
+            self.connection.close()
+        return self.failures

@@ -4,12 +4,12 @@ A QEMU in the test guest that has a disk of the guest's kernel, as "zbd", and
 answers QMP
 """
 
-import json
 import os
-import socket
 import subprocess
 import sys
 import time
+
+import qmp
 
 SOCKET = '/tmp/qmp'
 
@@ -22,8 +22,8 @@ class Qemu:
             os.unlink(SOCKET)
         self.process = subprocess.Popen(
             ['qemu-system-x86_64', '-machine', 'none', '-nodefaults',
-             '-display', 'none', '-qmp', f'unix:{SOCKET},server=on,wait=off',
-             '-drive', f'if=none,id=zbd,driver=host_device,filename={disk},'
+             '-display', 'none', *qmp.Connection.options(SOCKET), '-drive',
+             f'if=none,id=zbd,driver=host_device,filename={disk},'
              f'cache.direct=on,aio={aio}'],
             stdout=open('/tmp/qemu-out', 'w'),
             stderr=open('/tmp/qemu-errors', 'w'))
@@ -31,27 +31,17 @@ class Qemu:
             if self.process.poll() is not None:
                 sys.exit(open('/tmp/qemu-errors').read())
             time.sleep(0.05)
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(SOCKET)
-        self.file = connection.makefile('rw')
-        self.events = []
-        json.loads(self.file.readline())
-        self.ask('qmp_capabilities')
+        self.monitor = qmp.Connection(SOCKET)
+        self.events = self.monitor.events
 
     def ask(self, command, **arguments):
         """Returns the answer and how long it took"""
         begin = time.monotonic()
-        self.file.write(json.dumps({'execute': command,
-                                    'arguments': arguments}) + '\n')
-        self.file.flush()
-        while True:
-            reply = json.loads(self.file.readline())
-            if 'event' in reply:
-                self.events.append(reply)
-            if 'error' in reply:
-                sys.exit(f'{command}: {reply["error"]}')
-            if 'return' in reply:
-                return reply['return'], time.monotonic() - begin
+        try:
+            answer = self.monitor.ask(command, **arguments)
+        except qmp.Error as e:
+            sys.exit(str(e))
+        return answer, time.monotonic() - begin
 
     def io(self, command):
         return self.ask('human-monitor-command',
