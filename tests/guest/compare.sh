@@ -22,8 +22,10 @@ iops() {
         2> /tmp/fio.log | awk -F ';' '{ print int($8 + $49) }'
 }
 
+# Not where $keep_zones is set
 reset_zones() {
-    [ "$(queue "$1" zoned)" = none ] || blkzone reset "$1"
+    [ "${keep_zones-}" ] || [ "$(queue "$1" zoned)" = none ] ||
+        blkzone reset "$1"
 }
 
 median() {
