@@ -12,8 +12,8 @@
 #include "qemu/units.h"
 #include "libqos/libqos-pc.h"
 #include "libqos/virtio-pci.h"
+#include "zoned-qmp.h"
 
-#define TIMEOUT_US (60 * 1000 * 1000)
 #define REQUEST_QUEUE 2
 
 /* The disk that most cases use, in logical blocks of 512 bytes */

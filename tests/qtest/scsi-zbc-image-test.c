@@ -181,23 +181,6 @@ static void test_faulty_io(void)
  * Migration
  */
 
-static void migrate_wait(QTestState *qts)
-{
-    const gint64 start = g_get_monotonic_time();
-    bool done = false;
-
-    while (!done) {
-        QDict *resp = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        const char *status = qdict_get_try_str(qdict_get_qdict(resp, "return"),
-                                               "status");
-
-        g_assert_cmpstr(status, !=, "failed");
-        done = g_str_equal(status, "completed");
-        qobject_unref(resp);
-        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
-    }
-}
-
 static void stream_save(const char *stream, const char *path)
 {
     g_autofree char *uri = g_strdup_printf("exec:cat > %s", stream);
@@ -206,7 +189,7 @@ static void stream_save(const char *stream, const char *path)
     make(d, SEQ, IOPEN, 8);
     qtest_qmp_assert_success(d->qts, "{'execute': 'migrate', 'arguments': "
                              "{'uri': %s}}", uri);
-    migrate_wait(d->qts);
+    zoned_migrate_wait(d->qts);
     disk_free(d);
 }
 

@@ -17,7 +17,6 @@
 #include "scsi/constants.h"
 #include "scsi-disk-recorded.h"
 #include "scsi-zbc-disk.h"
-#include "zoned-qmp.h"
 
 /*
  * A disk without zones is as it was

@@ -26,7 +26,6 @@
 #include "libqos/virtio-pci.h"
 #include "zoned-qmp.h"
 
-#define TIMEOUT_US (60 * 1000 * 1000)
 #define DEVFN QPCI_DEVFN(4, 0)
 
 /* The disk that most cases use, in sectors */
@@ -347,24 +346,6 @@ static Zbd *zbd_new(const char *node, const char *device)
 
     zbd_run_without(z, 0);
     return z;
-}
-
-/* Wait for an outgoing migration to end */
-static void migrate_wait(QTestState *qts)
-{
-    const gint64 start = g_get_monotonic_time();
-    bool done = false;
-
-    while (!done) {
-        QDict *resp = qtest_qmp(qts, "{'execute': 'query-migrate'}");
-        const char *status = qdict_get_try_str(qdict_get_qdict(resp, "return"),
-                                               "status");
-
-        g_assert_cmpstr(status, !=, "failed");
-        done = g_str_equal(status, "completed");
-        qobject_unref(resp);
-        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
-    }
 }
 
 static void zbd_free(Zbd *z)
@@ -2568,7 +2549,7 @@ static void stream_save_from(Stream *s, Zbd *z)
     uri = g_strdup_printf("exec:cat > %s", s->path);
     qtest_qmp_assert_success(z->qts, "{'execute': 'migrate', 'arguments': "
                              "{'uri': %s}}", uri);
-    migrate_wait(z->qts);
+    zoned_migrate_wait(z->qts);
     zbd_free(z);
 }
 

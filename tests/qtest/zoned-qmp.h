@@ -11,6 +11,9 @@
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
 
+/* For what does not depend on the speed of the machine */
+#define TIMEOUT_US (60 * 1000 * 1000)
+
 /* Have the zone at @start, in bytes, of a node with emulated zones be so */
 static inline void zoned_set_state(QTestState *qts, const char *node,
                                    int64_t start, const char *state)
@@ -53,6 +56,24 @@ static inline void zoned_assert_stats(QTestState *qts, const char *op,
     g_assert_cmpint(qdict_get_int(stats, "failed"), ==, failed);
     g_assert_cmpint(qdict_get_int(stats, "invalid"), ==, invalid);
     qobject_unref(rsp);
+}
+
+/* Wait for an outgoing migration to end */
+static inline void zoned_migrate_wait(QTestState *qts)
+{
+    const gint64 start = g_get_monotonic_time();
+    bool done = false;
+
+    while (!done) {
+        QDict *resp = qtest_qmp(qts, "{'execute': 'query-migrate'}");
+        const char *status = qdict_get_try_str(qdict_get_qdict(resp, "return"),
+                                               "status");
+
+        g_assert_cmpstr(status, !=, "failed");
+        done = g_str_equal(status, "completed");
+        qobject_unref(resp);
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+    }
 }
 
 #endif /* ZONED_QMP_H */
