@@ -7,6 +7,7 @@
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
 #include "qemu/error-report.h"
+#include "zoned-commit.h"
 #include "zoned-driver.h"
 
 #define ALL_COPIES ((1U << ZONED_HEADER_COPIES) - 1)

@@ -6,6 +6,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "zoned-commit.h"
 #include "zoned-driver.h"
 
 static bool check_length(BDRVZonedState *s, const ZonedHeader *h, Error **errp)

@@ -3,9 +3,8 @@
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  *
- * What each zone holds now, which writes are under way, and the commits that
- * bring the table to the disk.  docs/interop/zoned-image.rst tells why this
- * survives a crash at any point.
+ * What each zone holds now, and which writes are under way.  zoned-commit.h has
+ * what brings it to the disk.
  *
  * All functions run in the AioContext of the node, with its lock held.
  */
@@ -34,6 +33,23 @@ typedef struct ZonedWrite {
 } ZonedWrite;
 
 typedef QTAILQ_HEAD(, ZonedWrite) ZonedWriteList;
+
+/* Does @w write where there was nothing? */
+static inline bool zoned_write_is_fresh(const ZonedWrite *w)
+{
+    return w->fresh < w->end;
+}
+
+/*
+ * Bits of entries in memory that are 0 on disk.  A zone with
+ * ZONED_RESET_PENDING was reset, which the table on disk may not say: its old
+ * data must stay as it is, and so no write is issued.
+ * ZONED_RESET_COMMITTING: the commit under way says it.
+ */
+#define ZONED_RESET_PENDING     (UINT64_C(1) << 56)
+#define ZONED_RESET_COMMITTING  (UINT64_C(1) << 57)
+#define ZONED_ENTRY_ON_DISK \
+    (~(ZONED_RESET_PENDING | ZONED_RESET_COMMITTING))
 
 typedef struct ZonedTable {
     BlockDriverState *bs;       /* the table is in the child bs->file */
@@ -110,6 +126,12 @@ void zoned_table_destroy(ZonedTable *t);
  */
 int zoned_table_set_length(ZonedTable *t, int64_t length);
 
+/* Where a zone begins, in bytes */
+static inline int64_t zoned_table_start(const ZonedTable *t, uint32_t zone)
+{
+    return zone * t->h.g.zone_size;
+}
+
 /* The entry of a zone as it would be on disk */
 uint64_t zoned_table_entry(const ZonedTable *t, uint32_t zone);
 void zoned_table_set_entry(ZonedTable *t, uint32_t zone, uint64_t entry);
@@ -148,12 +170,6 @@ static inline int zoned_child_error(int ret)
 {
     return block_zone_errno_is_guest_error(ret) ? -EIO : ret;
 }
-
-/*
- * Wait where a write must not be admitted now.  Operations on zones wait here,
- * too, so that they come after the writes that came before them.
- */
-void coroutine_fn zoned_table_co_wait_gate(ZonedTable *t);
 
 /**
  * zoned_table_begin_write:
@@ -202,6 +218,9 @@ void zoned_table_end_write(ZonedTable *t, ZonedWrite *w, int ret);
 /* Has @zone a failed write that is to be remembered? */
 bool zoned_table_has_failed(const ZonedTable *t, uint32_t zone);
 
+/* Returns: -errno of any one of the failed writes, or 0 if there are none */
+int zoned_table_any_failed(const ZonedTable *t);
+
 /**
  * zoned_table_failed_tail:
  *
@@ -210,45 +229,6 @@ bool zoned_table_has_failed(const ZonedTable *t, uint32_t zone);
  */
 int64_t zoned_table_failed_tail(const ZonedTable *t, uint32_t zone);
 void zoned_table_forget_failed(ZonedTable *t, uint32_t zone, int64_t fresh);
-
-/**
- * zoned_table_co_commit:
- *
- * Bring to disk what the zones are now, by a commit that starts after the
- * call and may be shared with others.  A zone's extent on disk ends before
- * what is under way.
- *
- * Returns: 0 or -errno.
- */
-int coroutine_fn zoned_table_co_commit(ZonedTable *t);
-
-/**
- * zoned_table_co_flush:
- *
- * A commit, after all writes that are before acknowledged ones have landed.
- *
- * Returns: 0 or -errno; also an error if a write that failed could not be
- * undone, and is in the way of acknowledged ones.
- */
-int coroutine_fn zoned_table_co_flush(ZonedTable *t);
-
-/* Keep commits away, without waiting for writes */
-void coroutine_fn zoned_table_co_lock(ZonedTable *t);
-void coroutine_fn zoned_table_co_unlock(ZonedTable *t);
-
-/* A commit by who has locked them, with no writes under way */
-int coroutine_fn zoned_table_co_commit_locked(ZonedTable *t);
-
-/**
- * zoned_table_co_bury:
- * @t: as it was loaded, with nothing changed since
- *
- * Write over what commits that did not end have left: were it to count after
- * another crash, it would not go with the changes that are about to come.
- *
- * Returns: 0 or -errno.
- */
-int coroutine_fn zoned_table_co_bury(ZonedTable *t);
 
 /* Does the next commit have to write anything? */
 bool zoned_table_is_dirty(const ZonedTable *t);

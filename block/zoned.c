@@ -6,7 +6,7 @@
  * A zoned disk in an ordinary file.  The format, and why it survives crashes,
  * is described in docs/interop/zoned-image.rst.  What the guest sees is up to
  * the zone model; the zone table (zoned-table.c) says which data there is, and
- * keeps it on disk.
+ * commits (zoned-commit.c) keep it on disk.
  */
 
 #include "qemu/osdep.h"
@@ -16,6 +16,7 @@
 #include "qemu/memalign.h"
 #include "qemu/module.h"
 #include "block/zoned-qapi.h"
+#include "zoned-commit.h"
 #include "zoned-driver.h"
 
 QEMU_BUILD_BUG_ON(ZONED_MAX_FILE != BDRV_MAX_LENGTH);
