@@ -278,20 +278,11 @@ static int misaligned_write_error(const BlockZoneDescriptor *zone,
     return -ESPIPE;
 }
 
-static int coroutine_fn co_report_one(BlockBackend *blk, int64_t offset,
-                                      BlockZoneDescriptor *zone)
-{
-    unsigned int n = 1;
-    int ret = blk_co_zone_report(blk, offset, &n, zone);
-
-    return ret < 0 ? ret : n ? 0 : -EINVAL;
-}
-
 static int coroutine_fn co_append_misaligned(BlockBackend *blk,
                                              int64_t offset, int64_t bytes)
 {
     BlockZoneDescriptor zone;
-    int ret = co_report_one(blk, offset, &zone);
+    int ret = blk_co_zone_report_one(blk, offset, &zone);
 
     if (ret < 0) {
         return ret;

@@ -212,6 +212,15 @@ int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
     return ret;
 }
 
+int coroutine_fn blk_co_zone_report_one(BlockBackend *blk, int64_t offset,
+                                        BlockZoneDescriptor *zone)
+{
+    unsigned int nr = 1;
+    int ret = blk_co_zone_report(blk, offset, &nr, zone);
+
+    return ret == 0 && !nr ? -EIO : ret;
+}
+
 int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                                   int64_t offset, int64_t len)
 {

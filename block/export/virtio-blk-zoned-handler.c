@@ -173,13 +173,12 @@ static int coroutine_fn co_resume_write(BlockBackend *blk, int64_t offset,
 {
     BlockZoneDescriptor zone;
     QEMUIOVector rest;
-    unsigned int n = 1;
     int64_t done;
     bool same;
     int ret;
 
-    ret = blk_co_zone_report(blk, offset, &n, &zone);
-    if (ret < 0 || !n || zone.type != BLK_ZT_SWR || zone.wp < 0) {
+    ret = blk_co_zone_report_one(blk, offset, &zone);
+    if (ret < 0 || zone.type != BLK_ZT_SWR || zone.wp < 0) {
         return error;
     }
     done = MIN(MIN(zone.wp, zone.start + zone.cap) - offset, qiov->size);

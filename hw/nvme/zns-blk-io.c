@@ -159,15 +159,6 @@ static uint16_t data_get(NvmeZnsBlkRequest *z, WriteData *d, size_t bytes,
  * Write, Write Zeroes and Zone Append
  */
 
-static int coroutine_fn co_report_one(NvmeZnsBlkRequest *z, int64_t offset,
-                                      BlockZoneDescriptor *zone)
-{
-    unsigned int nr = 1;
-    int ret = blk_co_zone_report(z->blk, offset, &nr, zone);
-
-    return ret < 0 ? ret : nr ? 0 : -EIO;
-}
-
 /* Of a write that ends behind the capacity of @zone.  The order is ZNS-81. */
 static int too_long_error(const BlockZoneDescriptor *zone, int64_t offset)
 {
@@ -197,7 +188,7 @@ static int coroutine_fn co_check_zeroes(NvmeZnsBlkRequest *z, int64_t offset,
     if (offset % z->ns->zone_limits.zone_size + bytes <= cap) {
         return 0;
     }
-    ret = co_report_one(z, offset, &zone);
+    ret = blk_co_zone_report_one(z->blk, offset, &zone);
     if (ret == 0 && offset + bytes > zone.start + zone.cap) {
         ret = too_long_error(&zone, offset);
     }

@@ -193,6 +193,11 @@ void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret);
 int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     unsigned int *nr_zones,
                                     BlockZoneDescriptor *zones);
+
+/* The zone that holds the byte at @offset; -EIO if there is none */
+int coroutine_fn blk_co_zone_report_one(BlockBackend *blk, int64_t offset,
+                                        BlockZoneDescriptor *zone);
+
 int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                                   int64_t offset, int64_t len);
 
