@@ -121,7 +121,8 @@ static int64_t coroutine_fn backup_step_sequential(ZonedBackupJob *s,
     BlockZoneDescriptor src;
     int64_t n;
 
-    n = zoned_copy_report_source(&s->copy, zone, &src);
+    /* What a zone held before it became read-only can still be read */
+    n = zoned_copy_report_source(&s->copy, zone, true, &src);
     if (n < 0) {
         return n;
     }

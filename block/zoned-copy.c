@@ -12,6 +12,7 @@
 #include "qemu/bitmap.h"
 #include "qemu/memalign.h"
 #include "block/block_int.h"
+#include "block/zoned-int.h"
 #include "migration/blocker.h"
 #include "sysemu/block-backend.h"
 #include "zoned-copy.h"
@@ -142,6 +143,8 @@ bool zoned_copy_create(ZonedCopy *c, BlockJob *job, BlockDriverState *filter,
     c->target_bs = target;
     bdrv_ref(source);
     bdrv_ref(target);
+    bdrv_zoned_protect(source);
+    bdrv_zoned_protect(target);
     c->limits = *bdrv_zone_limits(source);
     c->length = bdrv_getlength(source);
     c->conventional = bitmap_try_new(c->limits.nr_zones);
@@ -166,6 +169,8 @@ void zoned_copy_destroy(ZonedCopy *c)
         error_free(c->migration_blocker);
     }
     blk_unref(c->target);
+    bdrv_zoned_unprotect(c->source);
+    bdrv_zoned_unprotect(c->target_bs);
     bdrv_unref(c->source);
     bdrv_unref(c->target_bs);
     g_free(c->conventional);
@@ -187,10 +192,15 @@ typedef struct Look {
     bool done;
 } Look;
 
+static bool zone_is_usable(const BlockZoneDescriptor *d)
+{
+    return d->state != BLK_ZS_RDONLY && d->state != BLK_ZS_OFFLINE;
+}
+
 static bool look_check_usable(BlockDriverState *bs, uint32_t zone,
                               const BlockZoneDescriptor *d, Error **errp)
 {
-    if (d->state != BLK_ZS_RDONLY && d->state != BLK_ZS_OFFLINE) {
+    if (zone_is_usable(d)) {
         return true;
     }
     error_setg(errp, "Zone %" PRIu32 " of node '%s' is %s, and cannot be "
@@ -295,6 +305,7 @@ static int copy_failed(ZonedCopy *c, bool source, uint32_t zone, int ret)
 {
     if (ret < 0) {
         c->source_failed = source;
+        c->lost = false;
         c->failed_zone = zone;
     }
     return ret;
@@ -302,38 +313,52 @@ static int copy_failed(ZonedCopy *c, bool source, uint32_t zone, int ret)
 
 void zoned_copy_set_error(const ZonedCopy *c, int ret, Error **errp)
 {
+    BlockDriverState *bs = c->source_failed ? c->source : c->target_bs;
+    const char *node = bdrv_get_device_or_node_name(bs);
+
+    if (c->lost) {
+        error_setg(errp, "Zone %" PRIu32 " of node '%s' is %s, and cannot be "
+                   "copied%s", c->failed_zone, node,
+                   ret == -EROFS ? "read-only" : "offline",
+                   c->source_failed ? "" : " to");
+        return;
+    }
     error_setg_errno(errp, -ret, "Zone %" PRIu32 " could not be %s node '%s'",
                      c->failed_zone, c->source_failed ? "read from"
-                                                      : "copied to",
-                     bdrv_get_device_or_node_name(c->source_failed
-                                                  ? c->source
-                                                  : c->target_bs));
+                                                      : "copied to", node);
 }
 
 static int coroutine_fn copy_report(ZonedCopy *c, BlockDriverState *bs,
-                                    uint32_t zone, BlockZoneDescriptor *d)
+                                    uint32_t zone, bool read_only_ok,
+                                    BlockZoneDescriptor *d)
 {
     unsigned int n = 1;
     int ret = bdrv_co_zone_report(bs, zone * c->limits.zone_size, &n, d);
 
-    if (ret == 0) {
-        ret = n != 1 ? -EIO :
-              d->state == BLK_ZS_RDONLY ? -EROFS :
-              d->state == BLK_ZS_OFFLINE ? -ENXIO : 0;
+    if (ret == 0 && n != 1) {
+        ret = -EIO;
     }
-    return copy_failed(c, bs == c->source, zone, ret);
+    copy_failed(c, bs == c->source, zone, ret);
+    if (ret == 0 && !zone_is_usable(d) &&
+        !(read_only_ok && d->state == BLK_ZS_RDONLY)) {
+        ret = d->state == BLK_ZS_RDONLY ? -EROFS : -ENXIO;
+        copy_failed(c, bs == c->source, zone, ret);
+        c->lost = true;
+    }
+    return ret;
 }
 
 int coroutine_fn zoned_copy_report_target(ZonedCopy *c, uint32_t zone,
                                           BlockZoneDescriptor *d)
 {
-    return copy_report(c, c->target_bs, zone, d);
+    return copy_report(c, c->target_bs, zone, false, d);
 }
 
 int coroutine_fn zoned_copy_report_source(ZonedCopy *c, uint32_t zone,
+                                          bool read_only_ok,
                                           BlockZoneDescriptor *d)
 {
-    return copy_report(c, c->source, zone, d);
+    return copy_report(c, c->source, zone, read_only_ok, d);
 }
 
 int coroutine_fn zoned_copy_begin(ZonedCopy *c)
@@ -438,8 +463,12 @@ int64_t coroutine_fn zoned_copy_step(ZonedCopy *c,
     int ret;
 
     ret = zoned_copy_report_target(c, zone, &dst);
-    if (ret < 0 || dst.state == BLK_ZS_FULL) {
+    if (ret < 0) {
         return ret;
+    }
+    if (dst.state == BLK_ZS_FULL) {
+        /* Otherwise, the disk itself has finished the zone */
+        return full ? 0 : copy_failed(c, false, zone, -EFBIG);
     }
     if (src->has_extension && !dst.has_extension) {
         ret = copy_extension(c, src->start);

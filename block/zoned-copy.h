@@ -78,6 +78,7 @@ typedef struct ZonedCopy {
     bool begun;                 /* the target's zones have been reset */
     /* About the last error */
     bool source_failed;
+    bool lost;                  /* the zone is read-only or offline */
     uint32_t failed_zone;
 } ZonedCopy;
 
@@ -143,10 +144,16 @@ static inline unsigned long zoned_copy_chunk(const ZonedCopy *c,
 
 unsigned long zoned_copy_nr_chunks(const ZonedCopy *c);
 
-/* Zone @zone of the target, or of the source; 0 or -errno */
+/*
+ * Zone @zone of the target, or of the source.
+ *
+ * Returns: 0; -EROFS if it is read-only, unless that is all right; -ENXIO if
+ * it is offline; or an I/O error.
+ */
 int coroutine_fn zoned_copy_report_target(ZonedCopy *c, uint32_t zone,
                                           BlockZoneDescriptor *d);
 int coroutine_fn zoned_copy_report_source(ZonedCopy *c, uint32_t zone,
+                                          bool read_only_ok,
                                           BlockZoneDescriptor *d);
 
 /* Reset all zones of the target, once */
@@ -163,7 +170,7 @@ int coroutine_fn zoned_copy_mgmt(ZonedCopy *c, BlockZoneOp op, uint32_t zone);
  * What the target's zone holds already must be what @src begins with.
  *
  * Returns: number of bytes that were copied, or 0 if nothing is left to do;
- * -errno.
+ * -EFBIG if the target's zone is full and @src is not; or another -errno.
  */
 int64_t coroutine_fn zoned_copy_step(ZonedCopy *c,
                                      const BlockZoneDescriptor *src);

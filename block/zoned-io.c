@@ -10,6 +10,8 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/lockable.h"
+#include "qemu/module.h"
 #include "block/block_int.h"
 #include "block/zoned-int.h"
 #include "trace.h"
@@ -457,10 +459,57 @@ bool bdrv_zoned_is_emulated(BlockDriverState *bs)
            bs->drv->bdrv_co_zone_set_state;
 }
 
+/* Nodes that bdrv_zoned_protect() was called for, once for each call */
+static GSList *protected_nodes;
+static QemuMutex protected_lock;
+
+static void protected_init(void)
+{
+    qemu_mutex_init(&protected_lock);
+}
+
+block_init(protected_init);
+
+void bdrv_zoned_protect(BlockDriverState *bs)
+{
+    QEMU_LOCK_GUARD(&protected_lock);
+    protected_nodes = g_slist_prepend(protected_nodes, bs);
+}
+
+void bdrv_zoned_unprotect(BlockDriverState *bs)
+{
+    QEMU_LOCK_GUARD(&protected_lock);
+    protected_nodes = g_slist_remove(protected_nodes, bs);
+}
+
+/* Is @bs, or a node above it, one of them? */
+static bool bdrv_zoned_is_protected(BlockDriverState *bs)
+{
+    BdrvChild *c;
+
+    WITH_QEMU_LOCK_GUARD(&protected_lock) {
+        if (g_slist_find(protected_nodes, bs)) {
+            return true;
+        }
+    }
+    QLIST_FOREACH(c, &bs->parents, next_parent) {
+        if (c->klass->parent_is_bds && bdrv_zoned_is_protected(c->opaque)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool bdrv_zone_can_be_forced(BlockZoneState state)
 {
     return state == BLK_ZS_EMPTY || state == BLK_ZS_FULL ||
            state == BLK_ZS_RDONLY || state == BLK_ZS_OFFLINE;
+}
+
+/* Lost zones are found by who copies them, as the requests to them fail */
+static bool bdrv_zone_state_is_noticed(BlockZoneState state)
+{
+    return state == BLK_ZS_RDONLY || state == BLK_ZS_OFFLINE;
 }
 
 int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
@@ -488,6 +537,10 @@ int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
     len = bdrv_zone_length(bs, offset);
     bdrv_inc_in_flight(bs);
     tracked_request_begin(&req, bs, offset, len, BDRV_TRACKED_DISCARD);
+    if (!bdrv_zone_state_is_noticed(state) && bdrv_zoned_is_protected(bs)) {
+        ret = -EBUSY;
+        goto out;
+    }
     bdrv_bsc_invalidate_range(bs, offset, len);
     ret = bs->drv->bdrv_co_zone_set_state(bs, offset, state);
     /* An image has something to write now, and what was read may be gone */
@@ -495,6 +548,7 @@ int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
     if (ret == 0) {
         bdrv_set_dirty(bs, offset, len);
     }
+out:
     tracked_request_end(&req);
     bdrv_dec_in_flight(bs);
     return ret;

@@ -142,7 +142,7 @@ static int coroutine_fn mirror_look(ZonedMirrorJob *s, uint32_t zone,
     }
     clear_bit(zone, s->dirty);
     *lost = test_and_clear_bit(zone, s->lost);
-    ret = zoned_copy_report_source(&s->copy, zone, src);
+    ret = zoned_copy_report_source(&s->copy, zone, false, src);
     s->held = -1;
     qemu_co_queue_restart_all(&s->held_changes);
     return ret;
@@ -346,7 +346,7 @@ static int coroutine_fn mirror_set_states(ZonedMirrorJob *s,
         if (test_bit(zone, s->copy.conventional)) {
             continue;
         }
-        ret = zoned_copy_report_source(&s->copy, zone, &src);
+        ret = zoned_copy_report_source(&s->copy, zone, false, &src);
         if (ret == 0) {
             ret = zoned_copy_report_target(&s->copy, zone, &dst);
         }

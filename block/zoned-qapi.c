@@ -296,6 +296,12 @@ void coroutine_fn qmp_x_block_zone_set_state(const char *node_name,
         error_setg(errp, "Node '%s' is read-only, or not active while the "
                    "guest is migrated", node_name);
         break;
+    case -EBUSY:
+        error_setg(errp, "Node '%s' is copied by a block job, which would not "
+                   "see that a zone becomes %s: a zone can be made read-only "
+                   "or offline meanwhile", node_name,
+                   BlockdevZoneFault_str(state));
+        break;
     default:
         error_setg_errno(errp, -ret, "The state of the zone of node '%s' "
                          "could not be set", node_name);

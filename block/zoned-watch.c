@@ -137,6 +137,20 @@ static int coroutine_fn watch_co_zone_get_extension(BlockDriverState *bs,
     return bdrv_co_zone_get_extension(bs->backing->bs, offset, buf);
 }
 
+/* Zones that become empty or full below a job are refused there */
+static int coroutine_fn watch_co_zone_set_state(BlockDriverState *bs,
+                                                int64_t offset,
+                                                BlockZoneState state)
+{
+    ZonedChange change;
+    int ret;
+
+    watch_before(bs, &change, ZONED_CHANGE_STATE, offset, 1);
+    ret = bdrv_co_zone_set_state(bs->backing->bs, offset, state);
+    watch_after(bs, &change);
+    return ret;
+}
+
 static void watch_refresh_filename(BlockDriverState *bs)
 {
     if (bs->backing) {
@@ -177,6 +191,7 @@ static BlockDriver bdrv_zoned_watch = {
     .bdrv_co_zone_append        = watch_co_zone_append,
     .bdrv_co_zone_set_extension = watch_co_zone_set_extension,
     .bdrv_co_zone_get_extension = watch_co_zone_get_extension,
+    .bdrv_co_zone_set_state     = watch_co_zone_set_state,
 };
 
 BlockDriverState *zoned_watch_begin(BlockDriverState *bs, const char *name,

@@ -85,6 +85,15 @@ BdrvChild *blk_root_child(BlockBackend *blk);
 /* Does bdrv_co_zone_set_state() work on the zones of @bs? */
 bool bdrv_zoned_is_emulated(BlockDriverState *bs);
 
+/*
+ * Until bdrv_zoned_unprotect(), bdrv_co_zone_set_state() makes no zone of @bs
+ * empty or full, by whatever node it is called for.  A job that copies zones
+ * could not tell such a zone from what it has copied.  To be called in a
+ * drained section of @bs.
+ */
+void bdrv_zoned_protect(BlockDriverState *bs);
+void bdrv_zoned_unprotect(BlockDriverState *bs);
+
 /**
  * bdrv_zoned_lost:
  * @bs: the node that holds the zones

@@ -125,7 +125,8 @@ int coroutine_fn bdrv_co_zone_get_extension(BlockDriverState *bs,
  *
  * Returns: 0; -EINVAL for another zone or state; -ENOTSUP if the node is not
  * zoned, or its zones are not emulated; -EPERM if it is read-only or
- * inactive; -ENOMEDIUM; or an I/O error.
+ * inactive; -EBUSY if the zone would be empty or full, and is protected by
+ * bdrv_zoned_protect(); -ENOMEDIUM; or an I/O error.
  */
 int coroutine_fn bdrv_co_zone_set_state(BlockDriverState *bs, int64_t offset,
                                         BlockZoneState state);
