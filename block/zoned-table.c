@@ -293,6 +293,46 @@ bool zoned_table_is_last(const ZonedTable *t, const ZonedWrite *w)
            zoned_table_extent(t, w->zone) == w->end;
 }
 
+static bool is_behind(const ZonedWrite *other, const ZonedWrite *w)
+{
+    return other->zone == w->zone && other->offset >= w->end;
+}
+
+static bool any_behind(const ZonedTable *t, const ZonedWrite *w)
+{
+    const ZonedWrite *other;
+
+    QTAILQ_FOREACH(other, &t->writes, next) {
+        if (is_behind(other, w)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void coroutine_fn zoned_table_co_wait_behind(ZonedTable *t, ZonedWrite *w)
+{
+    t->nr_failing++;
+    while (!w->passed && any_behind(t, w)) {
+        qemu_co_queue_wait(&t->landed, NULL);
+    }
+    t->nr_failing--;
+}
+
+void zoned_table_pass_failing(ZonedTable *t, const ZonedWrite *w)
+{
+    ZonedWrite *other;
+
+    if (!t->nr_failing) {
+        return;
+    }
+    QTAILQ_FOREACH(other, &t->writes, next) {
+        if (is_behind(w, other)) {
+            other->passed = true;
+        }
+    }
+}
+
 void zoned_table_end_write(ZonedTable *t, ZonedWrite *w, int ret)
 {
     QTAILQ_REMOVE(&t->writes, w, next);

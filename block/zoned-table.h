@@ -29,6 +29,7 @@ typedef struct ZonedWrite {
     int64_t end;
     int failed;                 /* -errno of a write that has failed */
     uint64_t number;            /* in the order of admission */
+    bool passed;                /* data behind it has landed meanwhile */
     QTAILQ_ENTRY(ZonedWrite) next;
 } ZonedWrite;
 
@@ -75,6 +76,7 @@ typedef struct ZonedTable {
     ZonedWriteList writes;      /* under way, oldest first */
     GHashTable *failed;         /* zone -> ZonedWriteList, not an empty one */
     uint64_t nr_writes;         /* so many have been admitted */
+    unsigned int nr_failing;    /* so many wait for those behind them */
     CoQueue landed;             /* who waits for writes to end */
 
     bool committing;
@@ -201,6 +203,17 @@ int coroutine_fn zoned_table_co_wait_write(ZonedTable *t, ZonedWrite *w);
  * Returns: 0 or -errno; -EIO if the zone has a failed write.
  */
 int coroutine_fn zoned_table_co_wait_reset(ZonedTable *t, uint32_t zone);
+
+/**
+ * zoned_table_co_wait_behind:
+ *
+ * @w, to a zone that takes writes in sequence, has failed.  Wait until nothing
+ * is left behind it, so that it can be taken back, or nothing will help.
+ */
+void coroutine_fn zoned_table_co_wait_behind(ZonedTable *t, ZonedWrite *w);
+
+/* @w stays: failed writes before it cannot be taken back any more */
+void zoned_table_pass_failing(ZonedTable *t, const ZonedWrite *w);
 
 /* Is anything admitted behind @w? */
 bool zoned_table_is_last(const ZonedTable *t, const ZonedWrite *w);

@@ -576,10 +576,17 @@ static bool coroutine_fn zoned_co_end_share(BlockDriverState *bs,
     BDRVZonedState *s = bs->opaque;
     bool goes_back;
 
+    if (ret < 0 && s->h.g.model == BLK_Z_HM) {
+        /* What fails together, as on a full disk, is taken back together */
+        zoned_table_co_wait_behind(&s->table, w);
+    }
     if (ret < 0 && !zoned_goes_back(s, w) && zoned_co_hide(bs, w) >= 0) {
         ret = zoned_goes_back(s, w) ? ret : 0;
     }
     goes_back = ret < 0 && zoned_goes_back(s, w);
+    if (!goes_back) {
+        zoned_table_pass_failing(&s->table, w);
+    }
     zoned_table_end_write(&s->table, w, goes_back ? 0 : ret);
     return goes_back;
 }

@@ -166,12 +166,12 @@ static void start(VirtIOBlock *s, CoroutineEntry *entry, ZonedCall *call)
  * except that it cannot be ignored, as the guest must be told a position.
  * Returns whether the policy has taken care of the request.
  */
-static bool append_failed(ZonedCall *call)
+static bool append_failed(ZonedCall *call, int ret)
 {
     VirtIOBlockReq *req = call->req;
 
     req->in_len = virtio_zoned_in_len(&call->zr);
-    return virtio_blk_handle_rw_error(req, EIO, false, true);
+    return virtio_blk_handle_rw_error(req, -ret, false, true);
 }
 
 static void zone_request_done(ZonedCall *call, int ret)
@@ -183,7 +183,7 @@ static void zone_request_done(ZonedCall *call, int ret)
     trace_virtio_blk_zone_complete(VIRTIO_DEVICE(s), req, ret, status);
 
     if (call->zr.type == VIRTIO_BLK_T_ZONE_APPEND &&
-        status == VIRTIO_BLK_S_IOERR && append_failed(call)) {
+        status == VIRTIO_BLK_S_IOERR && append_failed(call, ret)) {
         return;
     }
     if (acct_type(call->zr.type) != BLOCK_ACCT_NONE) {
@@ -333,6 +333,17 @@ bool virtio_blk_zoned_handle_request(VirtIOBlockReq *req, uint32_t type,
     }
 }
 
+/* Have @req done again, with those that wait for the machine to go on */
+static void put_back(VirtIOBlockReq *req)
+{
+    VirtIOBlock *s = req->dev;
+
+    iov_discard_undo(&req->inhdr_undo);
+    iov_discard_undo(&req->outhdr_undo);
+    req->next = s->rq;
+    s->rq = req;
+}
+
 bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
 {
     VirtIOBlock *s = req->dev;
@@ -344,6 +355,11 @@ bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
     if (!virtio_blk_is_zoned(s) || !block_zone_errno_is_guest_error(ret)) {
         return false;
     }
+    if (ret == -ESPIPE && s->rq) {
+        /* What was to be in front of it may be among them */
+        put_back(req);
+        return true;
+    }
     acct_invalid(s, req->acct.type);
     /* Cut off the status byte once more */
     iov_discard_undo(&req->inhdr_undo);
@@ -352,6 +368,55 @@ bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret)
     complete(req, &zr, virtio_zoned_dev_negotiated(VIRTIO_DEVICE(s)) ?
                        virtio_zoned_status(ret) : VIRTIO_BLK_S_IOERR);
     return true;
+}
+
+typedef struct OrderedRequest {
+    uint64_t sector;
+    VirtIOBlockReq *req;
+} OrderedRequest;
+
+static int compare_sectors(const void *a, const void *b)
+{
+    const uint64_t x = ((const OrderedRequest *)a)->sector;
+    const uint64_t y = ((const OrderedRequest *)b)->sector;
+
+    return x < y ? -1 : x > y;
+}
+
+static unsigned int count_requests(const VirtIOBlockReq *req)
+{
+    unsigned int n = 0;
+
+    for (; req; req = req->next) {
+        n++;
+    }
+    return n;
+}
+
+VirtIOBlockReq *virtio_blk_zoned_in_order(VirtIOBlock *s, VirtIOBlockReq *rq)
+{
+    unsigned int i = virtio_blk_is_zoned(s) ? count_requests(rq) : 0;
+    g_autofree OrderedRequest *all = i > 1 ? g_new(OrderedRequest, i) : NULL;
+    VirtIOBlockReq *req, *next = NULL;
+    const unsigned int n = i;
+
+    if (!all) {
+        return rq;
+    }
+    for (i = 0, req = rq; req; i++, req = req->next) {
+        struct virtio_blk_outhdr out = { 0 };
+
+        /* Those that have come with a migration were not looked at yet */
+        iov_to_buf(req->elem.out_sg, req->elem.out_num, 0, &out, sizeof(out));
+        all[i].sector = virtio_ldq_p(VIRTIO_DEVICE(s), &out.sector);
+        all[i].req = req;
+    }
+    qsort(all, n, sizeof(*all), compare_sectors);
+    while (i > 0) {
+        all[--i].req->next = next;
+        next = all[i].req;
+    }
+    return next;
 }
 
 static const VMStateDescription vmstate_zoned_geometry_fields = {

@@ -94,11 +94,22 @@ bool virtio_blk_zoned_handle_request(VirtIOBlockReq *req, uint32_t type,
  * @ret: -errno
  *
  * Complete @req if it is the guest's own mistake: that is no matter for
- * werror and rerror.
+ * werror and rerror.  A write that is not at the write pointer because one
+ * before it waits for the machine to go on is to wait, too.
  *
- * Returns: whether @req has been completed.
+ * Returns: whether @req has been taken care of.
  */
 bool virtio_blk_zoned_rw_failed(VirtIOBlockReq *req, int ret);
+
+/**
+ * virtio_blk_zoned_in_order:
+ * @s: the device
+ * @rq: requests that will be done again now that the machine goes on
+ *
+ * Returns: those of a zoned disk in the order of their sectors, so that each
+ * write finds the write pointer where the one before leaves it; else @rq.
+ */
+VirtIOBlockReq *virtio_blk_zoned_in_order(VirtIOBlock *s, VirtIOBlockReq *rq);
 
 /**
  * virtio_blk_zoned_post_load:

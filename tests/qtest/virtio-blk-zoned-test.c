@@ -2493,6 +2493,82 @@ static void test_iothread_io_error(void)
                          "-object iothread,id=io0");
 }
 
+/* Errors of the next @nr writes for want of space */
+static Zbd *zbd_new_enospc(unsigned int nr, const char *device)
+{
+    g_autoptr(GString) node = g_string_new(HM_FAULTY);
+    unsigned int i;
+
+    for (i = 0; i < nr; i++) {
+        g_string_append_printf(node, ",inject-error.%u.event=none,"
+                               "inject-error.%u.errno=28,"
+                               "inject-error.%u.once=on,"
+                               "inject-error.%u.iotype=write", i, i, i, i);
+    }
+    return zbd_new(node->str, device);
+}
+
+static void go_on_with_batch(Zbd *z, unsigned int nr)
+{
+    unsigned int i;
+
+    qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+    zbd_wait(z, nr);
+    for (i = 0; i < nr; i++) {
+        g_assert_cmpint(qtest_readb(z->qts, batch_answer(z, i)), ==, OK);
+        assert_data(z, ZONE(SEQ) + i, 1, i + 1);
+    }
+    assert_zone(z, SEQ, IOPEN, nr);
+    zbd_free(z);
+}
+
+/* Writes to a zone that have failed are done again in their order */
+static void test_io_error_batch(void)
+{
+    Zbd *z = zbd_new_enospc(8, ",werror=enospc");
+
+    submit_batch(z, OUT, 8, false);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), ==, 0);
+    go_on_with_batch(z, 8);
+}
+
+/*
+ * What comes between a write that fails and the stop of the machine is not at
+ * the write pointer only because of that.  So late, it comes for sure.
+ */
+static void test_io_error_late(void)
+{
+    Zbd *z = zbd_new_enospc(1, ",werror=enospc,ioeventfd=off");
+    uint8_t rd[16 + 512];
+
+    submit_batch(z, OUT, 1, false);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    put_header(rd, OUT, 0, ZONE(SEQ) + 1);
+    memset(rd + 16, 2, 512);
+    qtest_bufwrite(z->qts, z->mem + 1024, rd, sizeof(rd));
+    qtest_writeb(z->qts, batch_answer(z, 1), 0xa5);
+    zbd_submit(z, 2, z->mem + 1024, sizeof(rd), 16, batch_answer(z, 1), 1, 1);
+    go_on_with_batch(z, 2);
+}
+
+/* Without space, an append stops the machine as a write does */
+static void test_io_error_enospc(void)
+{
+    Zbd *z = zbd_new(HM_FAULTY ",inject-error.0.event=none,"
+                     "inject-error.0.errno=28,inject-error.0.once=on,"
+                     "inject-error.0.iotype=zone-append", ",werror=enospc");
+
+    submit_batch(z, APPEND, 1, false);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    g_assert_cmpuint(qtest_readw(z->qts, z->vq->used + 2), ==, 0);
+    qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+    zbd_wait(z, 1);
+    assert_zone(z, SEQ, IOPEN, 1);
+    assert_data(z, ZONE(SEQ), 1, 1);
+    zbd_free(z);
+}
+
 static void test_io_error_report(void)
 {
     Zbd *z = zbd_new(ONE_EIO("zone-append"), ",werror=report");
@@ -3249,6 +3325,9 @@ static const Test tests[] = {
     { "reset-suspect", test_reset_suspect, LOCAL },
     { "unplug-in-flight", test_unplug_in_flight, LOCAL },
     { "io-error/stop", test_io_error_stop, LOCAL },
+    { "io-error/batch", test_io_error_batch, LOCAL },
+    { "io-error/late", test_io_error_late, LOCAL },
+    { "io-error/enospc", test_io_error_enospc, LOCAL },
     { "io-error/report", test_io_error_report, LOCAL },
     { "io-error/ignore", test_io_error_ignore, LOCAL },
     { "io-error/reset", test_io_error_reset, LOCAL },
