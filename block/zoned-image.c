@@ -299,6 +299,27 @@ static bool header_check_extensions(const ZonedHeader *h, Error **errp)
     return true;
 }
 
+static bool header_check_file(const ZonedHeader *h, int64_t file_length,
+                              Error **errp)
+{
+    if (h->data_offset > file_length) {
+        error_setg(errp, "The zoned image is cut off at %" PRId64 ", before "
+                   "its data begins at %" PRId64 ": what its zones were is "
+                   "lost", file_length, h->data_offset);
+        return false;
+    }
+    if (h->g.length > file_length - h->data_offset) {
+        error_setg(errp, "The zoned image is cut off: %" PRId64 " bytes of "
+                   "data at %" PRId64 " do not fit into a file of %" PRId64
+                   " bytes. 'qemu-img resize -f raw' by %" PRId64 " bytes "
+                   "makes it usable; what was cut off reads as zeroes then",
+                   h->g.length, h->data_offset, file_length,
+                   h->g.length - (file_length - h->data_offset));
+        return false;
+    }
+    return true;
+}
+
 static bool header_check_layout(const ZonedHeader *h, int64_t file_length,
                                 Error **errp)
 {
@@ -325,14 +346,7 @@ static bool header_check_layout(const ZonedHeader *h, int64_t file_length,
     if (!header_check_extensions(h, errp)) {
         return false;
     }
-    if (h->data_offset > file_length ||
-        h->g.length > file_length - h->data_offset) {
-        error_setg(errp, "The zoned image is cut off: %" PRId64 " bytes of "
-                   "data at %" PRId64 " do not fit into a file of %" PRId64
-                   " bytes", h->g.length, h->data_offset, file_length);
-        return false;
-    }
-    return true;
+    return header_check_file(h, file_length, errp);
 }
 
 int64_t zoned_max_append_limit(const ZoneGeometry *g)
