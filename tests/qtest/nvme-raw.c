@@ -44,6 +44,7 @@ struct NvmeRawCtrl {
 struct NvmeRaw {
     QOSState *qs;
     char *pidfile;
+    uint64_t mmio;                  /* where BARs are mapped from */
     NvmeRawCtrl ctrls[MAX_CTRLS];
     unsigned nr_ctrls;
 };
@@ -118,19 +119,10 @@ static void found(QPCIDevice *dev, int devfn, void *opaque)
     m->ctrls[m->nr_ctrls++] = (NvmeRawCtrl) { .m = m, .dev = dev };
 }
 
-NvmeRaw *nvme_raw_boot(const char *fmt, ...)
+static void find_ctrls(NvmeRaw *m)
 {
-    NvmeRaw *m = g_new0(NvmeRaw, 1);
-    g_autofree char *options = NULL;
     unsigned i;
-    va_list ap;
 
-    va_start(ap, fmt);
-    options = g_strdup_vprintf(fmt, ap);
-    va_end(ap);
-    m->pidfile = g_strdup_printf("%s/qtest-nvme.%d.pid", g_get_tmp_dir(),
-                                 getpid());
-    m->qs = qtest_pc_boot("-nodefaults -pidfile %s %s", m->pidfile, options);
     qpci_device_foreach(m->qs->pcibus, -1, -1, found, m);
     for (i = 0; i < m->nr_ctrls; i++) {
         NvmeRawCtrl *c = &m->ctrls[i];
@@ -139,6 +131,22 @@ NvmeRaw *nvme_raw_boot(const char *fmt, ...)
         c->bar = qpci_iomap(c->dev, 0, NULL);
         c->dstrd = 4 << NVME_CAP_DSTRD(nvme_raw_reg(c, NVME_REG_CAP));
     }
+}
+
+NvmeRaw *nvme_raw_boot(const char *fmt, ...)
+{
+    NvmeRaw *m = g_new0(NvmeRaw, 1);
+    g_autofree char *options = NULL;
+    va_list ap;
+
+    va_start(ap, fmt);
+    options = g_strdup_vprintf(fmt, ap);
+    va_end(ap);
+    m->pidfile = g_strdup_printf("%s/qtest-nvme.%d.pid", g_get_tmp_dir(),
+                                 getpid());
+    m->qs = qtest_pc_boot("-nodefaults -pidfile %s %s", m->pidfile, options);
+    m->mmio = m->qs->pcibus->mmio_alloc_ptr;
+    find_ctrls(m);
     return m;
 }
 
@@ -160,7 +168,7 @@ static void free_queues(NvmeRawCtrl *c)
     }
 }
 
-void nvme_raw_quit(NvmeRaw *m)
+static void forget_ctrls(NvmeRaw *m)
 {
     unsigned i;
 
@@ -169,9 +177,27 @@ void nvme_raw_quit(NvmeRaw *m)
         qpci_iounmap(m->ctrls[i].dev, m->ctrls[i].bar);
         g_free(m->ctrls[i].dev);
     }
+    m->nr_ctrls = 0;
+}
+
+void nvme_raw_rescan(NvmeRaw *m)
+{
+    forget_ctrls(m);
+    m->qs->pcibus->mmio_alloc_ptr = m->mmio;
+    find_ctrls(m);
+}
+
+void nvme_raw_quit(NvmeRaw *m)
+{
+    forget_ctrls(m);
     qtest_shutdown(m->qs);
     g_free(m->pidfile);
     g_free(m);
+}
+
+QOSState *nvme_raw_qos(NvmeRaw *m)
+{
+    return m->qs;
 }
 
 QTestState *nvme_raw_qts(NvmeRaw *m)

@@ -147,8 +147,20 @@ void nvme_raw_image_special(const char *path, unsigned rdonly,
  */
 NvmeRaw *nvme_raw_boot(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 
+/**
+ * nvme_raw_rescan: find the controllers again, after one was plugged in or
+ * out, or the machine was reset
+ *
+ * What was known of controllers before is not valid any more, and none is
+ * enabled.  No other devices may have BARs that are mapped.
+ */
+void nvme_raw_rescan(NvmeRaw *m);
+
 /** nvme_raw_quit: end QEMU, as SIGTERM does, and free all that belongs to it */
 void nvme_raw_quit(NvmeRaw *m);
+
+/** nvme_raw_qos: the machine, for other devices than NVMe controllers */
+QOSState *nvme_raw_qos(NvmeRaw *m);
 
 /** nvme_raw_qts: the QTestState, for QMP and HMP commands */
 QTestState *nvme_raw_qts(NvmeRaw *m);

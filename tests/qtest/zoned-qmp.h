@@ -1,5 +1,5 @@
 /*
- * Tests of zoned devices: what is done and seen from outside, by QMP
+ * Tests of zoned devices: what is done and seen from outside the machine
  *
  * SPDX-License-Identifier: GPL-2.0-or-later
  */
@@ -74,6 +74,23 @@ static inline void zoned_migrate_wait(QTestState *qts)
         qobject_unref(resp);
         g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
     }
+}
+
+/* The memory that a process has, in bytes */
+static inline uint64_t zoned_rss(const char *pidfile)
+{
+    g_autofree char *pid = NULL, *path = NULL, *statm = NULL;
+    g_autoptr(GError) error = NULL;
+    uint64_t size, resident;
+
+    g_file_get_contents(pidfile, &pid, NULL, &error);
+    g_assert_no_error(error);
+    path = g_strdup_printf("/proc/%d/statm", atoi(pid));
+    g_file_get_contents(path, &statm, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(sscanf(statm, "%" SCNu64 " %" SCNu64, &size, &resident), ==,
+                    2);
+    return resident * qemu_real_host_page_size();
 }
 
 #endif /* ZONED_QMP_H */
