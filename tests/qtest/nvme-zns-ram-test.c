@@ -602,6 +602,49 @@ static void test_zns34_pi(void)
     disk_free(d);
 }
 
+/*
+ * A write of 8 blocks whose metadata, in a buffer that an SGL at MPTR describes,
+ * are @len bytes
+ */
+static uint16_t write_mptr_sgl(Disk *d, uint8_t opcode, uint64_t slba,
+                               uint32_t len)
+{
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, opcode, slba, 8);
+    uint64_t addr = nvme_raw_alloc(d->m, 2 * NVME_RAW_PAGE);
+    uint64_t sgl[2] = {
+        cpu_to_le64(addr + NVME_RAW_PAGE + sizeof(sgl)),
+        cpu_to_le64(len),
+    };
+    uint16_t status;
+
+    cmd.flags = NVME_PSDT_SGL_MPTR_SGL << 6;
+    cmd.prp1 = addr;
+    cmd.prp2 = 8 * BS;
+    cmd.mptr = addr + NVME_RAW_PAGE;
+    nvme_raw_put(d->m, cmd.mptr, sgl, sizeof(sgl));
+    status = nvme_raw_exec(d->c, 1, &cmd).status;
+    nvme_raw_free(d->m, addr);
+    return status;
+}
+
+/* Metadata that cannot be mapped */
+static void test_zns34_metadata(void)
+{
+    Disk *d = disk_new(",ms=8");
+
+    g_assert_cmphex(write_mptr_sgl(d, NVME_CMD_WRITE, ZONE(1), 8),
+                    ==, ERR(MD_SGL_LEN_INVALID));
+    assert_zone(d, 1, STATE(EMPTY), 0);
+    g_assert_cmphex(write_mptr_sgl(d, NVME_CMD_WRITE, ZONE(1), 64), ==, 0);
+    g_assert_cmphex(write_mptr_sgl(d, NVME_CMD_ZONE_APPEND, ZONE(1), 8),
+                    ==, ERR(MD_SGL_LEN_INVALID));
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 8);
+    g_assert_cmphex(write_mptr_sgl(d, NVME_CMD_ZONE_APPEND, ZONE(1), 64),
+                    ==, 0);
+    assert_zone(d, 1, STATE(IMPLICITLY_OPEN), 16);
+    disk_free(d);
+}
+
 static void test_zns42(void)
 {
     Disk *d = disk_new(",zoned.max_active=2,zoned.max_open=1");
@@ -1682,6 +1725,7 @@ static const struct {
     { "reset-large-metadata", test_reset_large_metadata },
     { "ZNS-28", test_zns28 },
     { "ZNS-34", test_zns34 },
+    { "ZNS-34/metadata", test_zns34_metadata },
     { "ZNS-34/pi", test_zns34_pi },
     { "ZNS-39", test_zns39 },
     { "ZNS-39/shutdown", test_zns39_shutdown },
