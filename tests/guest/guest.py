@@ -24,7 +24,7 @@ from script import Script, fail
 HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
-         'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'qmp.py',
+         'nested.sh', 'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'qmp.py',
          'doc_commands.py')
 # C programs of this folder, of files whose names begin so
 COMPILED = ('zone-append', 'zone-diff')
@@ -155,7 +155,8 @@ class Runner:
             for name, program in self.compiled.items():
                 tar.add(program, name)
             if 'qemu-system-x86_64' in script.programs:
-                tar.add(self.image / 'vmlinuz', 'vmlinuz')
+                for name in ('vmlinuz', 'initrd'):
+                    tar.add(self.image / name, name)
             for name, text in texts.items():
                 copy = path.parent / name
                 copy.write_text(text)

@@ -94,6 +94,14 @@ zone_is() {
     fi
 }
 
+# zones_of DISK...: as they compare with those that another kernel sees; full
+# zones have no write pointer
+zones_of() {
+    for d; do
+        blkzone report "$d"
+    done | sed '/(fu)/s/wptr [^ ]*//'
+}
+
 # zone_do OPERATION DISK ZONE [COUNT]: open, close, finish or reset zones
 zone_do() {
     blkzone "$1" -o "$(zone_start "$2" "$3")" -c "${4:-1}" "$2"
