@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 # What a guest finds in /guest, besides the script
 FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
          'nested.sh', 'mkzonefs', 'iotests', 'qemu-io.sh', 'vm.py', 'qmp.py',
-         'doc_commands.py')
+         'machine.py', 'moved.py', 'nested_moved.py', 'doc_commands.py')
 # C programs of this folder, of files whose names begin so
 COMPILED = ('zone-append', 'zone-diff')
 KVM_PROBE_SECONDS = 15
@@ -330,8 +330,6 @@ class Runner:
                 self._disk_options(script, folder, folder)
 
         self._write_files(folder / 'files.tar', script)
-        output = []
-        status = None
         seed = dict(v.split('=', 1) for v in self.variables).get('seed')
         try:
             mover = moved.Mirrorer(command, create, script.images, seed) \
@@ -340,22 +338,8 @@ class Runner:
             fail(e)
         hung = threading.Timer(script.limit, mover.kill)
         hung.start()
-        for line in mover.lines:
-            line = line.rstrip()
-            end = re.fullmatch(r'exit (\d+)', line)
-            if end:
-                status = int(end.group(1))
-            else:
-                output.append(line)
-                mover.see(line)
-        mover.finish()
+        status, output = mover.run()
         hung.cancel()
-        output.append(f'{mover.moves} moves')
-        if mover.error:
-            output.append(mover.error)
-            status = None
-        if status == 0 and mover.moves < 2:
-            status = 1
         (folder / 'console').write_bytes(b''.join(
             c.read_bytes() for c in consoles if c.exists()))
         return Result(status, output)

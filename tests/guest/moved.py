@@ -14,6 +14,7 @@ Its script tells when, a line each:
 
 import os
 import random
+import re
 import subprocess
 import tempfile
 import threading
@@ -130,11 +131,37 @@ class Mover:
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
+    def run(self):
+        """
+        Wait for the guest's end.
+
+        :return: the script's exit status, or None; and what there is to be
+                 said: lines
+        """
+        output = []
+        status = None
+        for line in self.lines:
+            line = line.rstrip()
+            end = re.fullmatch(r'exit (\d+)', line)
+            if end:
+                status = int(end.group(1))
+            else:
+                output.append(line)
+                self._see(line)
+        self._finish()
+        output.append(f'{self.moves} moves')
+        if self.error:
+            output.append(self.error)
+            status = None
+        if status == 0 and self.moves < 2:
+            status = 1
+        return status, output
+
     def _start(self, number, incoming):
         return Qemu(self.command(number), self.folder.name, number,
                     self.output, incoming)
 
-    def see(self, line):
+    def _see(self, line):
         """A line that the script printed."""
         if line == 'ready':
             self.ready.set()
@@ -177,7 +204,7 @@ class Mover:
         """The guest hangs"""
         self.qemu.process.kill()
 
-    def finish(self):
+    def _finish(self):
         """The lines have ended"""
         self.thread.join()
         self.qemu.end()
