@@ -10,6 +10,13 @@
 #include "block/zoned-io.h"
 #include "hw/block/zoned-drive.h"
 
+void zoned_drive_describe_property(ObjectClass *klass)
+{
+    object_class_property_set_description(klass, "zoned",
+        "show the zones of the drive: auto, if it has any; on, it must have "
+        "some; off, show none (host-aware drives only)");
+}
+
 bool zoned_drive_is_shown(OnOffAuto zoned, const BlockZoneLimits *l,
                           bool *shown, Error **errp)
 {

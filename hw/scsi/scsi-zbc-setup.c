@@ -40,6 +40,14 @@ static bool settle_block_sizes(BlockConf *conf, const BlockZoneLimits *l,
     return zoned_drive_settle_block_sizes(conf, l, errp);
 }
 
+void scsi_zbc_describe_properties(ObjectClass *klass)
+{
+    zoned_drive_describe_property(klass);
+    object_class_property_set_description(klass, "urswrz",
+        "let reads cross the write pointer and the border of a sequential "
+        "write required zone");
+}
+
 bool scsi_zbc_settle(SCSIDevice *dev, SCSIZbc *z, Error **errp)
 {
     const BlockZoneLimits *l = blk_zone_limits(dev->conf.blk);

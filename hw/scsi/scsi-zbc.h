@@ -50,6 +50,9 @@ static inline bool scsi_zbc_is_host_managed(const SCSIZbc *z)
     return unlikely(z->limits.model == BLK_Z_HM);
 }
 
+/* For -device X,help: what the properties for zones of @klass are */
+void scsi_zbc_describe_properties(ObjectClass *klass);
+
 /**
  * scsi_zbc_settle:
  * @dev: a device with a drive, before its block sizes are settled

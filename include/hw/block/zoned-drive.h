@@ -11,6 +11,9 @@
 #include "hw/block/block.h"
 #include "qapi/qapi-types-common.h"
 
+/* For -device X,help: what the property zoned= of @klass, which has it, is */
+void zoned_drive_describe_property(ObjectClass *klass);
+
 /**
  * zoned_drive_is_shown:
  * @zoned: the device's property zoned=
