@@ -3047,6 +3047,66 @@ static void image_free(Image *im)
     g_free(im->dir);
 }
 
+/* Where the data of an image begins: see docs/interop/zoned-image.rst */
+static uint64_t image_data(const char *path)
+{
+    uint8_t buf[8];
+    int fd = open(path, O_RDONLY);
+
+    g_assert_cmpint(fd, >=, 0);
+    g_assert_cmpint(pread(fd, buf, sizeof(buf), 112), ==, sizeof(buf));
+    close(fd);
+    return ldq_le_p(buf);
+}
+
+/* An image finds no space for the first @nr sectors of a zone, each once */
+static void do_io_error_image(uint32_t type, unsigned int nr)
+{
+    g_autoptr(GString) node = g_string_new("driver=zoned,file.driver=blkdebug,"
+                                           "file.image.driver=file");
+    uint64_t sector;
+    unsigned int i;
+    Image im;
+    Zbd *z;
+
+    image_new(&im);
+    sector = image_data(im.path) / 512 + ZONE(SEQ);
+    g_string_append_printf(node, ",file.image.filename=%s", im.path);
+    for (i = 0; i < nr; i++) {
+        g_string_append_printf(node, ",file.inject-error.%u.event=none,"
+                               "file.inject-error.%u.errno=28,"
+                               "file.inject-error.%u.once=on,"
+                               "file.inject-error.%u.iotype=write,"
+                               "file.inject-error.%u.sector=%" PRIu64,
+                               i, i, i, i, i, sector + i);
+    }
+    z = zbd_new(node->str, ",werror=enospc");
+    submit_batch(z, type, 8, false);
+    qtest_qmp_eventwait(z->qts, "STOP");
+    qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+    zbd_wait(z, 8);
+    for (i = 0; i < 8; i++) {
+        uint64_t at = batch_answer(z, i);
+        uint64_t where = ZONE(SEQ) + i;
+
+        if (type == APPEND) {
+            where = qtest_readq(z->qts, at);
+            at += 8;
+        }
+        g_assert_cmpint(qtest_readb(z->qts, at), ==, OK);
+        assert_data(z, where, 1, i + 1);
+    }
+    assert_zone(z, SEQ, IOPEN, 8);
+    zbd_free(z);
+    image_free(&im);
+}
+
+static void test_io_error_image(void)
+{
+    do_io_error_image(OUT, 8);
+    do_io_error_image(APPEND, 8);
+}
+
 static Zbd *image_boot(Image *im)
 {
     Zbd *z;
@@ -3327,6 +3387,7 @@ static const Test tests[] = {
     { "io-error/stop", test_io_error_stop, LOCAL },
     { "io-error/batch", test_io_error_batch, LOCAL },
     { "io-error/late", test_io_error_late, LOCAL },
+    { "io-error/image", test_io_error_image, LOCAL },
     { "io-error/enospc", test_io_error_enospc, LOCAL },
     { "io-error/report", test_io_error_report, LOCAL },
     { "io-error/ignore", test_io_error_ignore, LOCAL },
