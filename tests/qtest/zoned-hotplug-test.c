@@ -354,13 +354,15 @@ static void reset_stopped(Machine *m)
 static void blk_plug(Machine *m)
 {
     qtest_qmp_device_add(m->qts, "virtio-blk-pci", "dev",
-                         "{'drive': 'zbd', 'addr': '5'}");
+                         "{'drive': 'zbd', 'addr': '5', 'werror': 'stop', "
+                         "'rerror': 'stop'}");
 }
 
 static void blk_plug_iothread(Machine *m)
 {
     qtest_qmp_device_add(m->qts, "virtio-blk-pci", "dev",
-                         "{'drive': 'zbd', 'addr': '5', 'iothread': 'io0'}");
+                         "{'drive': 'zbd', 'addr': '5', 'werror': 'stop', "
+                         "'rerror': 'stop', 'iothread': 'io0'}");
 }
 
 /* Parts of a device, which have no name, are deleted with it */
@@ -489,7 +491,9 @@ enum { CONTROL_QUEUE, EVENT_QUEUE, REQUEST_QUEUE, NR_QUEUES };
 
 static void scsi_plug(Machine *m)
 {
-    qtest_qmp_device_add(m->qts, "scsi-hd", "disk", "{'drive': 'zbd'}");
+    qtest_qmp_device_add(m->qts, "scsi-hd", "disk",
+                         "{'drive': 'zbd', 'werror': 'stop', "
+                         "'rerror': 'stop'}");
 }
 
 static void scsi_unplug(Machine *m)
@@ -507,7 +511,10 @@ static void put_cdb(Machine *m, unsigned int i, const uint8_t *cdb,
                     uint32_t out, uint32_t in)
 {
     const uint64_t at = request_mem(m, i);
-    struct virtio_scsi_cmd_req request = { .lun = { 1 } };
+    struct virtio_scsi_cmd_req request = {
+        .lun = { 1 },
+        .tag = cpu_to_le64(i),
+    };
 
     memcpy(request.cdb, cdb, 16);
     qtest_bufwrite(m->qts, at, &request, sizeof(request));
@@ -571,25 +578,28 @@ static bool scsi_is_good(Machine *m, unsigned int i)
     return response.response == VIRTIO_SCSI_S_OK && response.status == GOOD;
 }
 
-/* Take the unit attention */
-static void scsi_take_attention(Machine *m)
+/* Take the unit attentions, of the power on and of the disk plugged in */
+static void scsi_take_attentions(Machine *m)
 {
     static const uint8_t test_unit_ready[16] = { TEST_UNIT_READY };
+    unsigned int i;
 
-    put_cdb(m, 0, test_unit_ready, 0, 0);
-    m->nr = 1;
-    scsi_kick(m);
-    scsi_wait(m);
+    for (i = 0; i < 2; i++) {
+        put_cdb(m, 0, test_unit_ready, 0, 0);
+        m->nr = 1;
+        scsi_kick(m);
+        scsi_wait(m);
+    }
 }
 
 static void scsi_start(Machine *m)
 {
     virtio_start(m, NR_QUEUES);
-    scsi_take_attention(m);
+    scsi_take_attentions(m);
 }
 
 /* A task management function while requests are in flight */
-static void scsi_manage(Machine *m, uint32_t function)
+static void scsi_manage(Machine *m, uint32_t function, unsigned int tag)
 {
     /* Behind those of the requests */
     const uint64_t at = request_mem(m, MAX_REQUESTS - 1);
@@ -597,6 +607,7 @@ static void scsi_manage(Machine *m, uint32_t function)
         .type = cpu_to_le32(VIRTIO_SCSI_T_TMF),
         .subtype = cpu_to_le32(function),
         .lun = { 1 },
+        .tag = cpu_to_le64(tag),
     };
 
     qtest_bufwrite(m->qts, at, &request, sizeof(request));
@@ -608,30 +619,45 @@ static void scsi_manage(Machine *m, uint32_t function)
     m->nr = 1;
     virtio_kick(m, CONTROL_QUEUE);
     virtio_wait(m, CONTROL_QUEUE);
-    g_assert_cmphex(qtest_readb(m->qts, at + ANSWER), ==,
-                    VIRTIO_SCSI_S_OK);
-    /* The requests that it has cancelled are answered, too */
+    g_assert_cmphex(qtest_readb(m->qts, at + ANSWER), ==, VIRTIO_SCSI_S_OK);
+}
+
+/* Requests that are cancelled are answered, too */
+static void scsi_manage_all(Machine *m, uint32_t function)
+{
+    scsi_manage(m, function, 0);
+    scsi_wait(m);
+}
+
+static void reset_task(Machine *m)
+{
+    const unsigned int nr = m->nr;
+    unsigned int i;
+
+    for (i = 0; i < nr; i++) {
+        scsi_manage(m, VIRTIO_SCSI_T_TMF_ABORT_TASK, i * 7 % nr);
+    }
     scsi_wait(m);
 }
 
 static void reset_lun(Machine *m)
 {
-    scsi_manage(m, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET);
+    scsi_manage_all(m, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET);
 }
 
 static void reset_nexus(Machine *m)
 {
-    scsi_manage(m, VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET);
+    scsi_manage_all(m, VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET);
 }
 
 static void reset_tasks(Machine *m)
 {
-    scsi_manage(m, VIRTIO_SCSI_T_TMF_ABORT_TASK_SET);
+    scsi_manage_all(m, VIRTIO_SCSI_T_TMF_ABORT_TASK_SET);
 }
 
 static void (*const scsi_resets[])(Machine *) = {
     reset_none, reset_system, reset_stopped, reset_lun, reset_nexus,
-    reset_tasks, NULL
+    reset_tasks, reset_task, NULL
 };
 
 /*
@@ -1114,6 +1140,133 @@ static void test_reset(const void *data)
     machine_free(m);
 }
 
+/* The drive is taken away from a device, which stays */
+static void test_drive_del(const void *data)
+{
+    const Case *c = data;
+    Machine *m = machine_new(c->front, c->backend);
+    const unsigned int rounds = nr_rounds();
+    g_autofree char *drive = m->image ?
+        g_strdup_printf("drive_add 0 if=none,id=zbd,driver=zoned,"
+                        "file.driver=file,file.filename=%s", m->image) :
+        g_strdup("drive_add 0 if=none,id=zbd," NULL_NODE);
+    unsigned int i;
+
+    for (i = 0; i < rounds; i++) {
+        g_autofree char *added = qtest_hmp(m->qts, "%s", drive);
+        g_autofree char *deleted = NULL;
+
+        g_assert_cmpstr(added, ==, "OK\r\n");
+        m->front->plug(m);
+        m->front->start(m);
+        flood(m, i);
+        deleted = qtest_hmp(m->qts, "drive_del zbd");
+        g_assert_cmpstr(deleted, ==, "");
+        m->front->wait(m);
+        flood(m, i);
+        m->front->wait(m);
+        g_assert_false(is_good(m, REPORT, 0));
+        g_assert_false(is_good(m, APPEND, 0));
+        m->front->unplug(m);
+        m->front->stop(m);
+    }
+    machine_free(m);
+}
+
+/* The machine has stopped, as nothing can be written */
+static void test_error(const void *data)
+{
+    const Case *c = data;
+    Machine *m = machine_new(c->front, c->backend);
+    const unsigned int rounds = nr_rounds();
+    unsigned int i;
+
+    for (i = 0; i < rounds; i++) {
+        qmp_ok(m->owner, "blockdev-add", "'node-name': 'zbd', "
+               "'driver': 'blkdebug', 'image': {" NULL_OPTIONS "}, "
+               "'inject-error': [{'event': 'none', 'errno': 5}]");
+        m->front->plug(m);
+        m->front->start(m);
+        flood(m, i);
+        qtest_qmp_eventwait(m->qts, "STOP");
+        switch (i % 4) {
+        case 0:
+            break;
+        case 1:
+            reset_system(m);
+            break;
+        case 2:
+            qmp_ok(m->qts, "cont", "");
+            qtest_qmp_eventwait(m->qts, "STOP");
+            break;
+        default:
+            m->front->stop(m);
+            m->front->start(m);
+        }
+        m->front->unplug(m);
+        m->front->stop(m);
+        node_del(m);
+        qmp_ok(m->qts, "cont", "");
+    }
+    machine_free(m);
+}
+
+/* What cannot be done leaves nothing behind */
+static void test_refused(const void *data)
+{
+    static const struct {
+        const char *command, *arguments;
+    } refused[] = {
+        { "device_add", "'driver': 'virtio-blk-pci', 'id': 'dev', "
+          "'drive': 'zbd', 'addr': '6', 'logical_block_size': 4096" },
+        { "device_add", "'driver': 'virtio-blk-pci', 'id': 'dev', "
+          "'drive': 'zbd', 'addr': '6', 'zoned': 'off'" },
+        { "device_add", "'driver': 'scsi-hd', 'id': 'dev', 'drive': 'zbd', "
+          "'logical_block_size': 4096" },
+        { "device_add", "'driver': 'nvme', 'id': 'dev', 'serial': 'foo', "
+          "'drive': 'zbd', 'addr': '6'" },
+        { "block-export-add", "'type': 'vhost-user-blk', 'id': 'exp', "
+          "'node-name': 'zbd', 'logical-block-size': 4096, 'addr': "
+          "{'type': 'unix', 'path': '/nonexistent/socket'}" },
+        { "block-export-add", "'type': 'vhost-user-blk', 'id': 'exp', "
+          "'node-name': 'zbd', 'addr': {'type': 'unix', "
+          "'path': '/nonexistent/socket'}" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'qcow2', "
+          "'file': 'zbd'" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'zoned', "
+          "'file': 'zbd'" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'zoned', "
+          "'file': {'driver': 'null-co', 'size': 1048576, "
+          "'memory-backed': true}" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'null-co', "
+          "'memory-backed': true, 'size': 1048576, 'zoned': "
+          "{'zone-size': 65536, 'zone-capacity': 131072}" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'null-co', "
+          "'memory-backed': true, 'size': 1048576, 'zoned': "
+          "{'zone-size': 65536, 'max-open-zones': 5, 'max-active-zones': 4, "
+          "'max-append-size': 1}" },
+        { "blockdev-add", "'node-name': 'top', 'driver': 'raw', "
+          "'offset': 512, 'size': 65536, 'file': 'zbd'" },
+    };
+    const Case *c = data;
+    Machine *m = machine_new(c->front, c->backend);
+    const unsigned int rounds = nr_rounds();
+    unsigned int i;
+    size_t j;
+
+    for (i = 0; i < rounds; i++) {
+        node_add(m);
+        for (j = 0; j < ARRAY_SIZE(refused); j++) {
+            qmp_refused(m->qts, refused[j].command, refused[j].arguments);
+        }
+        m->front->plug(m);
+        m->front->start(m);
+        assert_whole(m);
+        unplug(m);
+    }
+    machine_free(m);
+}
+
 /* QEMU ends with requests in flight */
 static void test_quit(const void *data)
 {
@@ -1152,6 +1305,15 @@ int main(int argc, char **argv)
             add("plug", &c, test_plug);
             add("reset", &c, test_reset);
             add("quit", &c, test_quit);
+            if (fronts[i].keeps_node || fronts[i].is_remote ||
+                backends[j].is_slow) {
+                continue;
+            }
+            add("drive-del", &c, test_drive_del);
+            add("refused", &c, test_refused);
+            if (!backends[j].is_image) {
+                add("error", &c, test_error);
+            }
         }
     }
     return g_test_run();
