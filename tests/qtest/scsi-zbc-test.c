@@ -15,6 +15,7 @@
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
 #include "scsi/constants.h"
+#include "standard-headers/linux/virtio_scsi.h"
 #include "scsi-disk-recorded.h"
 #include "scsi-zbc-disk.h"
 
@@ -2067,6 +2068,156 @@ static void test_sweep(void)
     sweep(HA, "", nr / 6);
 }
 
+/*
+ * Many random commands at a time, with data in the same memory, half of them
+ * in one zone, and resets in between.  BATCHES is the number of batches.
+ */
+
+#define MAX_BATCH 48
+
+/* Returns how many commands have been sent */
+static unsigned int send_batch(Disk *d, GRand *rand)
+{
+    static const uint8_t opcodes[] = {
+        ZBC_IN, ZBC_IN, ZBC_OUT, ZBC_OUT, ZBC_OUT, WRITE_16, WRITE_16, WRITE_16,
+        WRITE_10, READ_16, READ_10, VERIFY_16, WRITE_VERIFY_16, WRITE_SAME_16,
+        UNMAP, SYNCHRONIZE_CACHE_16, INQUIRY, MODE_SENSE_10, REQUEST_SENSE,
+    };
+    const unsigned int nr = g_rand_int_range(rand, 1, MAX_BATCH + 1);
+    const uint64_t zone = ZONE(g_rand_int_range(rand, 0, NR_ZONES));
+    QVirtQueue *vq = d->vq[REQUEST_QUEUE];
+    unsigned int desc = 0, i;
+
+    for (i = 0; i < nr; i++) {
+        const uint8_t opcode = opcodes[g_rand_int_range(rand, 0,
+                                                        ARRAY_SIZE(opcodes))];
+        const uint32_t len = g_rand_int_range(rand, 0, 3)
+            ? 512 * g_rand_int_range(rand, 1, 17)
+            : g_rand_int_range(rand, 1, 65536);
+        const bool out = opcode == WRITE_16 || opcode == WRITE_10 ||
+                         opcode == WRITE_VERIFY_16 || opcode == UNMAP ||
+                         opcode == WRITE_SAME_16;
+        uint8_t cdb[16];
+
+        random_cdb(rand, cdb, opcode);
+        if (g_rand_boolean(rand)) {
+            rw_cdb(cdb, opcode, zone, g_rand_int_range(rand, 0, 17));
+        }
+        if (opcode == ZBC_OUT || opcode == ZBC_IN) {
+            cdb[1] = opcode == ZBC_IN ? 0 : g_rand_int_range(rand, 0, 5);
+        }
+        qtest_writew(d->qts, vq->avail + 4 +
+                     2 * ((d->used_idx + i) % vq->size), desc);
+        desc = queue_cmd(d, i, desc, cdb, d->mem + MEM_DATA +
+                         512 * g_rand_int_range(rand, 0, 64),
+                         out ? len : 0, out ? 0 : len);
+    }
+    qtest_writew(d->qts, vq->avail + 2, d->used_idx + nr);
+    d->vdev->bus->virtqueue_kick(d->vdev, vq);
+    return nr;
+}
+
+/* Behind the requests and their data */
+#define MEM_TMF (MEM_DATA - 1024)
+
+static void send_tmf(Disk *d, uint32_t function, uint16_t *used_idx)
+{
+    const gint64 start = g_get_monotonic_time();
+    struct virtio_scsi_ctrl_tmf_req req = {
+        .type = cpu_to_le32(VIRTIO_SCSI_T_TMF),
+        .subtype = cpu_to_le32(function),
+        .lun = { 1 },
+    };
+    QVirtQueue *vq = d->vq[0];
+
+    qtest_bufwrite(d->qts, d->mem + MEM_TMF, &req, sizeof(req));
+    vq->free_head = 0;
+    qvirtqueue_add(d->qts, vq, d->mem + MEM_TMF, sizeof(req), false, true);
+    qvirtqueue_add(d->qts, vq, d->mem + MEM_TMF + MEM_RESP, 1, true, false);
+    qvirtqueue_kick(d->qts, d->vdev, vq, 0);
+    ++*used_idx;
+    while (qtest_readw(d->qts, vq->used + 2) != *used_idx) {
+        qtest_clock_step(d->qts, 100);
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+    }
+}
+
+static void take_attentions(Disk *d)
+{
+    const uint8_t test_unit_ready[6] = { 0 };
+    unsigned int i;
+
+    for (i = 0; i < 2; i++) {
+        cmd_in(d, test_unit_ready, NULL, 0);
+    }
+}
+
+static void batches(const char *node, uint32_t nr)
+{
+    static const uint32_t functions[] = {
+        VIRTIO_SCSI_T_TMF_ABORT_TASK, VIRTIO_SCSI_T_TMF_ABORT_TASK_SET,
+        VIRTIO_SCSI_T_TMF_CLEAR_TASK_SET, VIRTIO_SCSI_T_TMF_QUERY_TASK,
+        VIRTIO_SCSI_T_TMF_I_T_NEXUS_RESET, VIRTIO_SCSI_T_TMF_LOGICAL_UNIT_RESET,
+    };
+    Disk *d = disk_new(node, "");
+    GRand *rand = g_rand_new_with_seed(nr);
+    uint16_t tmf_idx = 0;
+    unsigned int i, n, answered = 0, good = 0;
+
+    for (n = 0; n < nr; n++) {
+        const unsigned int sent = send_batch(d, rand);
+        const int what = g_rand_int_range(rand, 0, 8);
+        Report r;
+
+        if (what == 0) {
+            disk_stop(d);
+            disk_start(d);
+            tmf_idx = 0;
+        } else {
+            if (what == 1) {
+                send_tmf(d, functions[n % ARRAY_SIZE(functions)], &tmf_idx);
+            }
+            disk_wait(d, sent);
+            for (i = 0; i < sent; i++) {
+                good += !slot_result(d, i);
+            }
+            answered += sent;
+        }
+        take_attentions(d);
+        r = report(d, 0, 0, NR_ZONES);
+        g_assert_cmpuint(r.nr, ==, NR_ZONES);
+        for (i = SEQ; i < NR_ZONES; i++) {
+            const Zone *z = &r.zones[i];
+
+            g_assert_cmpuint(z->start, ==, ZONE(i));
+            g_assert_true(z->cond == EMPTY || z->cond == FULL ||
+                          z->cond == IOPEN || z->cond == EOPEN ||
+                          z->cond == CLOSED);
+        }
+        g_assert_cmpuint(report(d, 0, 2, 0).nr + report(d, 0, 3, 0).nr, <=,
+                         MAX_OPEN);
+    }
+    g_test_message("%u of %u commands were carried out", good, answered);
+    g_assert_cmpuint(good, >, answered / 50);
+    g_assert_cmphex(mgmt_all(d, RESET), ==, 0);
+    assert_nr(d, 1, NR_ZONES - NR_CONV);
+    for (i = 0; i < MAX_OPEN; i++) {
+        g_assert_cmphex(mgmt(d, OPEN, ZONE(SEQ + i)), ==, 0);
+    }
+    g_assert_cmphex(mgmt(d, OPEN, ZONE(SEQ + i)), ==, NO_OPEN);
+    g_rand_free(rand);
+    disk_free(d);
+}
+
+static void test_batches(void)
+{
+    const char *number = getenv("BATCHES");
+    uint32_t nr = number ? atoi(number) : 100;
+
+    batches(HM, nr);
+    batches(HM ",latency-ns=1000000", nr / 4);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -2172,6 +2323,7 @@ static const struct {
     { "options", test_options },
     { "iothread", test_iothread },
     { "reset-in-flight", test_reset_in_flight },
+    { "batches", test_batches, true },
     { "sweep", test_sweep },
 };
 
