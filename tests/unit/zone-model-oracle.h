@@ -207,8 +207,9 @@ static inline int oracle_mgmt(Oracle *o, BlockZoneOp op, int first, int last)
 
 static inline int oracle_set_extension(Oracle *o, int64_t offset)
 {
-    int i = offset / o->g.zone_size, ret;
+    int64_t i = offset / o->g.zone_size;
     Oracle copy = *o;
+    int ret;
 
     if (!o->g.extension_size) {
         return -ENOTSUP;
