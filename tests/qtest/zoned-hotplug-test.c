@@ -61,7 +61,7 @@
 #ifdef QEMU_SANITIZE_ADDRESS
 #define MAX_GROWTH (320 * MiB)
 #else
-#define MAX_GROWTH (16 * MiB)
+#define MAX_GROWTH (4 * MiB)
 #endif
 
 typedef enum Op {
@@ -672,14 +672,19 @@ static void nvme_plug(Machine *m)
                          "'subsys': '/machine/peripheral/subsys'}");
 }
 
-static void nvme_start(Machine *m)
+static void nvme_start_ctrl(Machine *m, unsigned int n)
 {
     bars_reuse(m);
     nvme_raw_rescan(m->raw);
-    /* The last one on the bus */
-    m->c = nvme_raw_ctrl(m->raw, 1);
+    m->c = nvme_raw_ctrl(m->raw, n);
     nvme_raw_enable(m->c, NULL);
     m->ns = nvme_raw_ns(m->c, 1);
+}
+
+static void nvme_start(Machine *m)
+{
+    /* Behind the one that stays */
+    nvme_start_ctrl(m, 1);
 }
 
 static void nvme_stop(Machine *m)
@@ -867,6 +872,26 @@ static const Front fronts[] = {
         .is_good = nvme_is_good,
         .resets = nvme_resets,
     },
+};
+
+/* A namespace that goes away with its controller, and cannot come back */
+static void nvme_private_start(Machine *m)
+{
+    nvme_start_ctrl(m, 0);
+}
+
+static const Front nvme_private = {
+    .name = "nvme-private",
+    .options = "-device nvme,id=dev,serial=hotplug,addr=5 "
+               "-device nvme-ns,drive=zbd,nsid=1,bus=dev",
+    .keeps_node = true,
+    .unplug = pci_unplug,
+    .start = nvme_private_start,
+    .stop = nvme_stop,
+    .put = nvme_put,
+    .kick = nvme_kick,
+    .wait = nvme_wait,
+    .is_good = nvme_is_good,
 };
 
 static const Backend backends[] = {
@@ -1279,6 +1304,25 @@ static void test_quit(const void *data)
     machine_free(m);
 }
 
+static void test_private(const void *data)
+{
+    const Case *c = data;
+    const unsigned int rounds = nr_rounds();
+    unsigned int i;
+
+    for (i = 0; i < rounds; i++) {
+        Machine *m = machine_new(c->front, c->backend);
+
+        m->front->start(m);
+        assert_whole(m);
+        flood(m, i);
+        m->front->unplug(m);
+        m->front->stop(m);
+        node_del(m);
+        machine_free(m);
+    }
+}
+
 static void add(const char *name, const Case *c, void (*test)(const void *))
 {
     g_autofree char *path = g_strdup_printf("/zoned/hotplug/%s/%s/%s",
@@ -1293,6 +1337,13 @@ int main(int argc, char **argv)
     size_t i, j;
 
     g_test_init(&argc, &argv, NULL);
+    for (j = 0; j < ARRAY_SIZE(backends); j++) {
+        const Case c = { &nvme_private, &backends[j] };
+
+        if (!backends[j].is_image || !backends[j].is_slow) {
+            add("unplug", &c, test_private);
+        }
+    }
     for (i = 0; i < ARRAY_SIZE(fronts); i++) {
         for (j = 0; j < ARRAY_SIZE(backends); j++) {
             const Case c = { &fronts[i], &backends[j] };
