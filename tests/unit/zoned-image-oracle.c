@@ -477,7 +477,7 @@ static char *check_epoch(Oracle *o, const Zone *z, uint32_t nr,
                          const uint8_t *extension, bool reopened)
 {
     const Epoch *e = epoch_of(z, nr);
-    int64_t claimed, end, i;
+    int64_t claimed = 0, end = 0, i;
     char *error = check_state(o, z, e, d, reopened, &claimed, &end);
 
     if (!error && !z->conventional) {
