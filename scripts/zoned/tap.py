@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Run programs that speak TAP, and count."""
 
+from concurrent.futures import ThreadPoolExecutor
+import os
 import re
 import subprocess
 import sys
@@ -26,26 +28,27 @@ class Tally:
         return 1 if self.failed else 0
 
 
-def run(tally, name, argv, env=None, cwd=None, timeout=600):
-    """
-    Run a TAP program and add its results to tally.
-
-    A skipped test is a failure: a check that did not run proves nothing. So
-    is a program that ends badly or before it has run what it planned.
-    """
-    print(f'== {name}', flush=True)
+def _execute(argv, env, cwd, timeout):
+    """Run a program. Returns: what it printed, and its status or an error."""
     try:
         proc = subprocess.run(argv, env=env, cwd=cwd, timeout=timeout,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, check=False)
-        out = proc.stdout.decode(errors='replace')
-        status = proc.returncode
+        return proc.stdout.decode(errors='replace'), proc.returncode
     except subprocess.TimeoutExpired as e:
-        out = (e.stdout or b'').decode(errors='replace')
-        status = f'killed after {timeout} s'
+        return ((e.stdout or b'').decode(errors='replace'),
+                f'killed after {timeout} s')
     except OSError as e:
-        tally.fail(f'{name}: {e}')
-        return
+        return '', e
+
+
+def _count(tally, name, out, status):
+    """
+    Add the results of a TAP program to tally.
+
+    A skipped test is a failure: a check that did not run proves nothing. So
+    is a program that ends badly or before it has run what it planned.
+    """
     planned, ran, failed = None, 0, 0
     for line in out.splitlines():
         match = re.match(r'1\.\.(\d+)', line)
@@ -71,3 +74,17 @@ def run(tally, name, argv, env=None, cwd=None, timeout=600):
     if failed:
         sys.stdout.write(out)
         sys.stdout.flush()
+
+
+def run(tally, programs, env=None, cwd=None, timeout=600):
+    """
+    Run TAP programs, as many at a time as there are processors.
+
+    :param programs: of each, a name and its arguments
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as executor:
+        running = [(name, executor.submit(_execute, argv, env, cwd, timeout))
+                   for name, argv in programs]
+        for name, future in running:
+            print(f'== {name}', flush=True)
+            _count(tally, name, *future.result())
