@@ -10,8 +10,8 @@
 #include "qemu/units.h"
 #include "standard-headers/linux/pci_regs.h"
 #include "nvme-raw.h"
+#include "zoned-qmp.h"
 
-#define TIMEOUT_US (60 * 1000 * 1000)
 #define PCI_CLASS_NVME 0x010802
 #define MAX_CTRLS 8
 #define MAX_QUEUES 8
@@ -207,18 +207,7 @@ QTestState *nvme_raw_qts(NvmeRaw *m)
 
 uint64_t nvme_raw_rss(NvmeRaw *m)
 {
-    g_autofree char *pid = NULL, *path = NULL, *statm = NULL;
-    g_autoptr(GError) error = NULL;
-    uint64_t size, resident;
-
-    g_file_get_contents(m->pidfile, &pid, NULL, &error);
-    g_assert_no_error(error);
-    path = g_strdup_printf("/proc/%d/statm", atoi(pid));
-    g_file_get_contents(path, &statm, NULL, &error);
-    g_assert_no_error(error);
-    g_assert_cmpint(sscanf(statm, "%" SCNu64 " %" SCNu64, &size, &resident), ==,
-                    2);
-    return resident * qemu_real_host_page_size();
+    return zoned_rss(m->pidfile);
 }
 
 char *nvme_raw_refused(const char *fmt, ...)
