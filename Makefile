@@ -60,7 +60,7 @@ configured: tree
 	@$(S)/configure-build $(BUILD) $(CONFIGURE_OPTIONS)
 
 demo shell: all
-	@tests/guest/run $@
+	@tests/guest/run --build $(BUILD) $@
 
 check: all
 	@$(S)/check $(BUILD) $(LAYERS)
@@ -72,7 +72,7 @@ check-unit check-qtest check-iotests: all
 	@$(S)/$@ $(BUILD)
 
 check-guest: all
-	@tests/guest/run check
+	@tests/guest/run --build $(BUILD) check
 
 bench: all build-base/qemu-img
 	@ninja -C $(BUILD) tests/bench/zone-model-bench
