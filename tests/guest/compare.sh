@@ -39,11 +39,20 @@ compare() {
     function=$3
     shift 3
     rm -f /tmp/zoned /tmp/plain
-    for _ in $(seq "$rounds"); do
+    for round in $(seq "$rounds"); do
+        # Not always the same one first
+        if [ $((round % 2)) = 1 ]; then
+            order='zoned plain'
+        else
+            order='plain zoned'
+        fi
         reset_zones "$zoned"
         reset_zones "$plain"
-        "$function" "$zoned" "$@" >> /tmp/zoned
-        "$function" "$plain" "$@" >> /tmp/plain
+        for side in $order; do
+            eval "disk=\$$side"
+            # shellcheck disable=SC2154  # just set
+            "$function" "$disk" "$@" >> "/tmp/$side"
+        done
     done
     # Each round has its own ratio, so that a slow spell hits both sides
     paste /tmp/zoned /tmp/plain | awk '{ print $1 / $2 }' > /tmp/ratios
