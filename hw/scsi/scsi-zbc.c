@@ -35,7 +35,8 @@ bool scsi_zbc_sense(int ret, SCSISense *sense)
 {
     size_t i;
 
-    for (i = 0; i < ARRAY_SIZE(errors); i++) {
+    /* Most commands end well, and are not to search the table first */
+    for (i = 0; ret < 0 && i < ARRAY_SIZE(errors); i++) {
         if (errors[i].error == -ret) {
             *sense = errors[i].sense;
             return true;
