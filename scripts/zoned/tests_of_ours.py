@@ -36,3 +36,8 @@ def built_tests(build, directory):
     wanted = sorted(names & executables(build))
     ninja(build, *wanted)
     return wanted
+
+
+def tap_argv(build, name):
+    """How to run all cases of a built program, which then speaks TAP."""
+    return [os.path.join(build, name), '--tap', '-k']
