@@ -75,7 +75,8 @@ check-guest: all
 	@tests/guest/run --build $(BUILD) check
 
 bench: all build-base/qemu-img
-	@ninja -C $(BUILD) tests/bench/zone-model-bench
+	@ninja -C $(BUILD) tests/bench/zone-model-bench \
+		tests/qtest/scsi-zbc-test tests/qtest/virtio-blk-zoned-test
 	@tests/bench/zoned-bench $(BUILD) build-base
 
 # The base without patches, to compare with

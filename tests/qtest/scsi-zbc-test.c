@@ -2336,11 +2336,45 @@ static void test_on_image(const void *opaque)
     disks_are_images = false;
 }
 
+#define PERF_PLAIN "driver=null-co,size=536870912"
+#define PERF_ZONED PERF_PLAIN ",zoned.zone-size=16M"
+#define PERF_ROUNDS 100
+
+/* Writes at depth 32, each to another zone, while QEMU is being measured */
+static void perf_writes(const void *opaque)
+{
+    Disk *d = disk_new(opaque, "");
+    const unsigned int depth = 32, blocks = 4096 / d->bs;
+    const uint64_t zone_blocks = 16 * MiB / d->bs;
+    unsigned int round, i;
+
+    for (round = 0; round < PERF_ROUNDS; round++) {
+        for (i = 0; i < depth; i++) {
+            uint8_t cdb[16];
+
+            rw_cdb(cdb, WRITE_16, i * zone_blocks + round * blocks, blocks);
+            queue_cmd(d, i, 3 * i, cdb, d->mem + MEM_DATA, 4096, 0);
+        }
+        for (i = 0; i < depth; i++) {
+            qvirtqueue_kick(d->qts, d->vdev, d->vq[REQUEST_QUEUE], 3 * i);
+        }
+        disk_wait(d, depth);
+        for (i = 0; i < depth; i++) {
+            g_assert_cmphex(slot_result(d, i), ==, 0);
+        }
+    }
+    disk_free(d);
+}
+
 int main(int argc, char **argv)
 {
     size_t i;
 
     g_test_init(&argc, &argv, NULL);
+    if (g_test_perf()) {
+        qtest_add_data_func("/scsi/zbc/perf/plain", PERF_PLAIN, perf_writes);
+        qtest_add_data_func("/scsi/zbc/perf/zoned", PERF_ZONED, perf_writes);
+    }
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *path = g_strdup_printf("/scsi/zbc/%s",
                                                 tests[i].name);

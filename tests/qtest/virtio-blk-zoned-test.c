@@ -3444,11 +3444,47 @@ static void add_remote_tests(void)
 #endif
 }
 
+#define PERF_PLAIN "driver=null-co,size=536870912"
+#define PERF_ZONED PERF_PLAIN ",zoned.zone-size=16M"
+#define PERF_ROUNDS 100
+
+/* Writes at depth 32, each to another zone, while QEMU is being measured */
+static void perf_writes(const void *opaque)
+{
+    Zbd *z = zbd_new(opaque, "");
+    const unsigned int depth = 32, bytes = 4096;
+    const uint64_t zone_sectors = 16 * MiB / 512;
+    unsigned int round, i, desc;
+
+    for (round = 0; round < PERF_ROUNDS; round++) {
+        for (i = 0, desc = 0; i < depth; i++) {
+            const uint64_t rd = z->mem + i * (16 + bytes);
+            uint8_t header[16];
+
+            put_header(header, OUT, 0, i * zone_sectors + round * bytes / 512);
+            qtest_bufwrite(z->qts, rd, header, sizeof(header));
+            desc = zbd_submit(z, desc, rd, 16 + bytes, 16,
+                              z->mem + MEM_HALF + i, 1, 1);
+        }
+        zbd_wait(z, depth);
+        for (i = 0; i < depth; i++) {
+            g_assert_cmpint(qtest_readb(z->qts, z->mem + MEM_HALF + i), ==, OK);
+        }
+    }
+    zbd_free(z);
+}
+
 int main(int argc, char **argv)
 {
     size_t i;
 
     g_test_init(&argc, &argv, NULL);
+    if (g_test_perf()) {
+        qtest_add_data_func("/virtio-blk/zoned/perf/plain", PERF_PLAIN,
+                            perf_writes);
+        qtest_add_data_func("/virtio-blk/zoned/perf/zoned", PERF_ZONED,
+                            perf_writes);
+    }
     for (i = 0; i < ARRAY_SIZE(tests); i++) {
         g_autofree char *path = g_strdup_printf("/virtio-blk/zoned/%s",
                                                 tests[i].name);
