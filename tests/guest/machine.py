@@ -77,9 +77,11 @@ class Machine:
     def _options(self, kind):
         """A machine without disks and without serial ports"""
         # no_timer_check: Linux counts timer interrupts early at boot, and
-        # gives up if a busy host lets a virtual machine have too few
+        # gives up if a busy host lets a virtual machine have too few.
+        # norandmaps: TCG translates code again that moves to another address,
+        # so that a program would take ten times as long to start.
         append = 'quiet panic=-1 oops=panic nowatchdog mitigations=off ' \
-                 'no_timer_check ' \
+                 'no_timer_check norandmaps ' \
                  'rcupdate.rcu_cpu_stall_suppress=1 printk.devkmsg=on ' \
                  'console=ttyS0'
         # With a thread for each CPU, TCG can keep a translation of code that

@@ -50,7 +50,7 @@ inner_qemu() {
         -nodefaults -no-user-config -no-reboot -display none -vga none \
         -nic none -kernel /guest/vmlinuz -initrd /guest/initrd \
         -append 'quiet panic=-1 oops=panic nowatchdog no_timer_check
-                 mitigations=off printk.devkmsg=on console=ttyS0
+                 norandmaps mitigations=off printk.devkmsg=on console=ttyS0
                  raid6_pq.benchmark=0' \
         -blockdev "host_device,node-name=root,read-only=on,filename=$root" \
         -device virtio-blk-pci,drive=root,serial=guest-root \
