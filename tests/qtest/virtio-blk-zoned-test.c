@@ -3059,19 +3059,19 @@ static uint64_t image_data(const char *path)
     return ldq_le_p(buf);
 }
 
-/* An image finds no space for the first @nr sectors of a zone, each once */
-static void do_io_error_image(uint32_t type, unsigned int nr)
+/*
+ * The options of -blockdev for an image that finds no space for @nr sectors of
+ * zone SEQ from @first on, each once
+ */
+static char *image_without_space(const Image *im, unsigned int first,
+                                 unsigned int nr)
 {
-    g_autoptr(GString) node = g_string_new("driver=zoned,file.driver=blkdebug,"
-                                           "file.image.driver=file");
-    uint64_t sector;
+    GString *node = g_string_new("driver=zoned,file.driver=blkdebug,"
+                                 "file.image.driver=file");
+    const uint64_t sector = image_data(im->path) / 512 + ZONE(SEQ) + first;
     unsigned int i;
-    Image im;
-    Zbd *z;
 
-    image_new(&im);
-    sector = image_data(im.path) / 512 + ZONE(SEQ);
-    g_string_append_printf(node, ",file.image.filename=%s", im.path);
+    g_string_append_printf(node, ",file.image.filename=%s", im->path);
     for (i = 0; i < nr; i++) {
         g_string_append_printf(node, ",file.inject-error.%u.event=none,"
                                "file.inject-error.%u.errno=28,"
@@ -3080,7 +3080,19 @@ static void do_io_error_image(uint32_t type, unsigned int nr)
                                "file.inject-error.%u.sector=%" PRIu64,
                                i, i, i, i, i, sector + i);
     }
-    z = zbd_new(node->str, ",werror=enospc");
+    return g_string_free(node, false);
+}
+
+static void do_io_error_image(uint32_t type, unsigned int nr)
+{
+    g_autofree char *node = NULL;
+    unsigned int i;
+    Image im;
+    Zbd *z;
+
+    image_new(&im);
+    node = image_without_space(&im, 0, nr);
+    z = zbd_new(node, ",werror=enospc");
     submit_batch(z, type, 8, false);
     qtest_qmp_eventwait(z->qts, "STOP");
     qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
@@ -3289,6 +3301,68 @@ static void test_resubmit(void)
     image_free(&im);
 }
 
+/*
+ * Eight requests at once, of which a daemon's image finds no space for some.
+ * Those fail; the others have their data, what is in between reads as zeroes,
+ * and the zone goes on from its write pointer.
+ */
+static void do_remote_no_space(uint32_t type, unsigned int first,
+                               unsigned int nr)
+{
+    g_autofree char *node = NULL;
+    uint8_t data[8] = { };
+    unsigned int i, failed = 0;
+    Image im;
+    Zone zone;
+    Zbd *z;
+
+    image_new(&im);
+    node = image_without_space(&im, first, nr);
+    z = zbd_attach(zbd_boot_remote(node, "", "", ""));
+    zbd_run_without(z, 0);
+
+    submit_batch(z, type, 8, false);
+    zbd_wait(z, 8);
+    for (i = 0; i < 8; i++) {
+        uint64_t answer = batch_answer(z, i);
+        uint64_t at = i;
+
+        if (type == APPEND) {
+            at = qtest_readq(z->qts, answer) - ZONE(SEQ);
+            answer += 8;
+        }
+        if (qtest_readb(z->qts, answer) == OK) {
+            g_assert_cmpuint(at, <, 8);
+            data[at] = i + 1;
+        } else {
+            failed++;
+        }
+    }
+    g_assert_cmpuint(failed, >, 0);
+
+    zone = zbd_zone(z, SEQ);
+    for (i = 0; i < 8; i++) {
+        if (ZONE(SEQ) + i < zone.wp) {
+            assert_data(z, ZONE(SEQ) + i, 1, data[i]);
+        } else {
+            g_assert_cmpint(data[i], ==, 0);
+        }
+    }
+    g_assert_cmpint(zbd_out(z, zone.wp, 1, 9), ==, OK);
+    assert_zone(z, SEQ, IOPEN, zone.wp + 1 - ZONE(SEQ));
+    assert_data(z, zone.wp, 1, 9);
+    zbd_free(z);
+    image_free(&im);
+}
+
+static void test_remote_no_space(void)
+{
+    do_remote_no_space(OUT, 3, 1);
+    do_remote_no_space(OUT, 0, 8);
+    do_remote_no_space(APPEND, 3, 1);
+    do_remote_no_space(APPEND, 0, 8);
+}
+
 typedef struct Test {
     const char *name;
     void (*fn)(void);
@@ -3299,6 +3373,7 @@ static const Test remote_tests[] = {
     { "reconnect", test_reconnect },
     { "reconnect/other-disk", test_reconnect_other },
     { "resubmit", test_resubmit },
+    { "no-space", test_remote_no_space },
     { "migrate", test_remote_migrate },
 };
 
