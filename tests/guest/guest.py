@@ -29,6 +29,8 @@ FILES = ('start', 'lib.sh', 'load.sh', 'steps.sh', 'devices.sh', 'compare.sh',
 # C programs of this folder, of files whose names begin so
 COMPILED = ('zone-append', 'zone-diff')
 KVM_PROBE_SECONDS = 15
+# A script's exit status that asks for another try
+TRY_AGAIN = 75
 
 
 class Result:
@@ -39,6 +41,7 @@ class Result:
         self.output = output        # lines
         self.console = console.splitlines()
         self.seconds = seconds
+        self.tries = 1
 
     def why(self):
         """In words"""
@@ -346,6 +349,18 @@ class Runner:
 
     def run(self, script, live=False):
         """Boot a guest and run a script; with live, show what it prints"""
+        result = self._run_once(script, live)
+        while result.status in (None, TRY_AGAIN) and \
+                result.tries < script.tries:
+            earlier = result
+            result = self._run_once(script, live)
+            result.tries += earlier.tries
+            result.seconds += earlier.seconds
+            result.output = [*earlier.output,
+                             f'{earlier.why()}; another try:', *result.output]
+        return result
+
+    def _run_once(self, script, live):
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(prefix='guest-',
                                          dir=self.cache) as tmp:

@@ -7,12 +7,15 @@
 #
 # TCG has AMD's instructions for guests, so that the inner guest can have KVM:
 # with TCG in TCG it would take minutes.  With two processors this hangs now and
-# then.  So the script's header has these lines:
+# then; with one it is rare that the inner guest's kernel stops, or panics with
+# another state of the processor than it left.  So the script's header has these
+# lines:
 #
 #   programs: qemu-system-x86_64
 #   cpu: vendor=AuthenticAMD,+svm,+npt
 #   smp: 1
 #   memory: 2G
+#   tries: 2
 
 . /guest/devices.sh
 
@@ -61,6 +64,16 @@ inner_qemu() {
 # host_disk NAME DISK: options of a node of that name
 host_disk() {
     echo "-blockdev host_device,node-name=$1,filename=$2,cache.direct=on"
+}
+
+# inner_died: end, for another try if it was not QEMU that ended
+inner_died() {
+    cat /tmp/inner-console*
+    if [ -e /tmp/inner-hangs ] || grep -q 'Kernel panic' /tmp/inner-console*
+    then
+        exit 75
+    fi
+    die 'the inner guest has ended'
 }
 
 tell() {

@@ -32,6 +32,9 @@ A script says what it needs in its leading comments:
   # memory: SIZE              of the guest
   # cpu: FEATURES             that TCG's processor has to have, too
   # limit: SECONDS            how long it may run before it counts as hung
+  # tries: COUNT              how often it may run, if the guest hangs or the
+                              script ends with 75: for what now and then goes
+                              wrong below the guest
   # boots: COUNT              it runs so often, each time in a new guest on the
                               same images; $boot counts from 1
   # killed: COUNT             it runs so often on the same images, and each
@@ -76,6 +79,7 @@ class Script:
         self.name = path.name
         self.text = path.read_text() if text is None else text
         self.limit = 300
+        self.tries = 1
         self.kind = Kind()
         self.programs = []
         self.peer = False
@@ -97,7 +101,7 @@ class Script:
         self._check(path)
 
     def _read(self, key, value):
-        if key in ('limit', 'boots', 'killed'):
+        if key in ('limit', 'tries', 'boots', 'killed'):
             setattr(self, key, int(value))
         elif key in ('smp', 'memory', 'cpu'):
             self.kind = self.kind._replace(**{key: value})
