@@ -7,9 +7,8 @@
 #
 # TCG has AMD's instructions for guests, so that the inner guest can have KVM:
 # with TCG in TCG it would take minutes.  With two processors this hangs now and
-# then; with one it is rare that the inner guest's kernel stops, or panics with
-# another state of the processor than it left.  So the script's header has these
-# lines:
+# then, and with one, which is rare, the inner guest's kernel panics or stops.  So
+# the script's header has these lines:
 #
 #   programs: qemu-system-x86_64
 #   cpu: vendor=AuthenticAMD,+svm,+npt
