@@ -336,15 +336,6 @@ static void put_descriptor(struct virtio_blk_zone_descriptor *d,
     };
 }
 
-/* Let others run; the request stays in flight meanwhile */
-static void coroutine_fn co_take_turn(BlockBackend *blk)
-{
-    blk_inc_in_flight(blk);
-    aio_co_schedule(qemu_get_current_aio_context(), qemu_coroutine_self());
-    qemu_coroutine_yield();
-    blk_dec_in_flight(blk);
-}
-
 static int coroutine_fn co_report(const VirtioZonedDisk *disk,
                                   VirtioZonedRequest *req)
 {
@@ -385,7 +376,7 @@ static int coroutine_fn co_report(const VirtioZonedDisk *disk,
             break;
         }
         if (++chunks % REPORT_CHUNKS_PER_TURN == 0) {
-            co_take_turn(blk);
+            blk_co_take_turn();
         }
     }
 

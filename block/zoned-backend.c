@@ -100,6 +100,37 @@ void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret)
     }
 }
 
+void coroutine_fn blk_co_begin_steps(BlockBackend *blk)
+{
+    blk_inc_in_flight(blk);
+    blk_wait_while_drained(blk);
+    blk_inc_steps(blk);
+    blk_dec_in_flight(blk);
+}
+
+void blk_end_steps(BlockBackend *blk)
+{
+    blk_dec_steps(blk);
+}
+
+void coroutine_fn blk_co_take_turn(void)
+{
+    aio_co_schedule(qemu_get_current_aio_context(), qemu_coroutine_self());
+    qemu_coroutine_yield();
+}
+
+static void end_steps_bh(void *opaque)
+{
+    blk_dec_steps(opaque);
+}
+
+void blk_continue_steps(BlockBackend *blk)
+{
+    blk_inc_steps(blk);
+    /* A coroutine that the callback enters begins when the callback returns */
+    aio_bh_schedule_oneshot(blk_get_aio_context(blk), end_steps_bh, blk);
+}
+
 /*
  * The requests themselves, between one pair of blk_inc_in_flight() and
  * blk_dec_in_flight().  The graph may change while they wait to begin.

@@ -322,7 +322,9 @@ bool coroutine_fn virtio_blk_zoned_process_req(VirtioBlkHandler *handler,
     req.out_iov = out_iov;
     req.out_num = out_num;
 
+    blk_co_begin_steps(handler->blk);
     *status = co_handle(handler, &req, resubmitted);
+    blk_end_steps(handler->blk);
     *in_len = virtio_zoned_in_len(&req);
     return true;
 }

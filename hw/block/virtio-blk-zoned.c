@@ -155,7 +155,7 @@ typedef struct ZonedCall {
 
 static void start(VirtIOBlock *s, CoroutineEntry *entry, ZonedCall *call)
 {
-    /* Until the entry's first request to the block layer counts */
+    /* Until the entry has begun */
     blk_inc_in_flight(s->blk);
     aio_co_enter(blk_get_aio_context(s->blk),
                  qemu_coroutine_create(entry, call));
@@ -200,10 +200,12 @@ static void coroutine_fn zone_request_entry(void *opaque)
     int ret;
 
     blk_dec_in_flight(blk);
+    blk_co_begin_steps(blk);
     ret = virtio_zoned_co_request(&call->disk, &call->zr);
     aio_context_acquire(ctx);
     zone_request_done(call, ret);
     aio_context_release(ctx);
+    blk_end_steps(blk);
 }
 
 static bool is_write(const VirtioZonedRequest *zr)
@@ -245,6 +247,7 @@ static void coroutine_fn suspect_rw_entry(void *opaque)
     int ret;
 
     blk_dec_in_flight(blk);
+    blk_co_begin_steps(blk);
     ret = virtio_zoned_co_check_rw(blk, offset, req->qiov.size,
                                    is_write(&call->zr));
     if (!ret && (offset | req->qiov.size) &
@@ -256,11 +259,12 @@ static void coroutine_fn suspect_rw_entry(void *opaque)
                                   req->qiov.size, ret);
     if (!ret) {
         co_suspect_rw(call);
-        return;
+    } else {
+        aio_context_acquire(ctx);
+        answer(req, &call->zr, virtio_zoned_status(ret));
+        aio_context_release(ctx);
     }
-    aio_context_acquire(ctx);
-    answer(req, &call->zr, virtio_zoned_status(ret));
-    aio_context_release(ctx);
+    blk_end_steps(blk);
 }
 
 static void start_zone_request(const ZonedCall *call)

@@ -311,7 +311,7 @@ static uint16_t coroutine_fn co_check_online(NvmeZnsBlkRequest *z,
             }
         }
         offset = zones[nr - 1].start + zones[nr - 1].length;
-        nvme_zns_blk_co_take_turn(z);
+        blk_co_take_turn();
     }
     return NVME_SUCCESS;
 }

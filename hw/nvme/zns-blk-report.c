@@ -212,7 +212,7 @@ static uint16_t coroutine_fn co_zones(Report *r, int64_t offset)
         }
         offset = zones[nr - 1].start + zones[nr - 1].length;
         if (++chunks % CHUNKS_PER_TURN == 0) {
-            nvme_zns_blk_co_take_turn(r->z);
+            blk_co_take_turn();
         }
         if (r->z->cancelled) {
             return nvme_zns_blk_cancelled();

@@ -450,10 +450,13 @@ static void coroutine_fn request_entry(void *opaque)
 {
     NvmeZnsBlkRequest *z = opaque;
     NvmeRequest *req = z->req;
+    BlockBackend *blk = z->blk;
 
+    blk_co_begin_steps(blk);
     req->status = z->run(z);
     nvme_enqueue_req_completion(nvme_cq(req), req);
     qemu_aio_unref(z);
+    blk_end_steps(blk);
 }
 
 uint16_t nvme_zns_blk_start(NvmeCtrl *n, NvmeRequest *req, NvmeZnsBlkRun *run)
@@ -471,14 +474,6 @@ uint16_t nvme_zns_blk_start(NvmeCtrl *n, NvmeRequest *req, NvmeZnsBlkRun *run)
     req->aiocb = &z->common;
     qemu_coroutine_enter(qemu_coroutine_create(request_entry, z));
     return NVME_NO_COMPLETE;
-}
-
-void coroutine_fn nvme_zns_blk_co_take_turn(NvmeZnsBlkRequest *z)
-{
-    blk_inc_in_flight(z->blk);
-    aio_co_schedule(qemu_get_current_aio_context(), qemu_coroutine_self());
-    qemu_coroutine_yield();
-    blk_dec_in_flight(z->blk);
 }
 
 static uint16_t check_read(NvmeNamespace *ns, uint64_t slba, uint32_t nlb)

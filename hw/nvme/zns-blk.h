@@ -101,9 +101,6 @@ uint16_t nvme_zns_blk_start(NvmeCtrl *n, NvmeRequest *req, NvmeZnsBlkRun *run);
 /* What a cancelled request ends with */
 uint16_t nvme_zns_blk_cancelled(void);
 
-/* Let others run.  The request stays in flight meanwhile. */
-void coroutine_fn nvme_zns_blk_co_take_turn(NvmeZnsBlkRequest *z);
-
 /*
  * Why a request to a zoned node failed: the status for @ret, a negative errno,
  * or NVME_SUCCESS if it is not the guest's mistake

@@ -108,6 +108,7 @@ static void check_read(void *opaque, int ret)
     aio_context_acquire(ctx);
     assert(c->req->aiocb);
     c->req->aiocb = NULL;
+    blk_continue_steps(dev->conf.blk);
     if (ret == 0 && !c->nr_zones) {
         ret = -EIO;
     }

@@ -105,6 +105,7 @@ bool zbc_begin_callback(SCSIRequest *req)
         scsi_req_unref(req);
         return false;
     }
+    blk_continue_steps(req->dev->conf.blk);
     return true;
 }
 

@@ -128,9 +128,8 @@ uint8_t virtio_zoned_status(int ret);
  * Carry out @req.  Memory is constant whatever the guest asks for: a report
  * is streamed into the guest's buffer in chunks.  Without a write cache, what
  * an operation did to write pointers is durable on return.  Runs in the
- * AioContext of the backend, with its lock held; each request to the block
- * layer counts in the backend's in-flight counter and nothing else is waited
- * for between.
+ * AioContext of the backend, with its lock held, between blk_co_begin_steps()
+ * and blk_end_steps().
  *
  * Returns: 0 or -errno, to be translated by virtio_zoned_status().
  */

@@ -82,6 +82,13 @@ void coroutine_fn blk_wait_while_drained(BlockBackend *blk);
 void coroutine_fn blk_co_throttle_write(BlockBackend *blk, int64_t bytes);
 BdrvChild *blk_root_child(BlockBackend *blk);
 
+/*
+ * Also lent: what blk_wait_while_drained() does not hold up, from one to the
+ * other, counts in flight
+ */
+void blk_inc_steps(BlockBackend *blk);
+void blk_dec_steps(BlockBackend *blk);
+
 /* Does bdrv_co_zone_set_state() work on the zones of @bs? */
 bool bdrv_zoned_is_emulated(BlockDriverState *bs);
 

@@ -191,6 +191,32 @@ void blk_zone_acct_start(BlockBackend *blk, BlockAcctCookie *cookie,
  */
 void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret);
 
+/**
+ * blk_co_begin_steps:
+ *
+ * Begin a request of a guest that takes several requests to @blk: to drained
+ * sections these are one, until blk_end_steps().  Without this, the next of
+ * them would wait for the end of a drained section, and go on when whoever
+ * began the section, as to reset the device, takes all requests for ended.
+ *
+ * Waits for the end of a drained section.  To be called in the AioContext of
+ * @blk; may be nested with other requests, but not with itself.
+ */
+void coroutine_fn blk_co_begin_steps(BlockBackend *blk);
+void blk_end_steps(BlockBackend *blk);
+
+/* Between two steps: let others run */
+void coroutine_fn blk_co_take_turn(void);
+
+/**
+ * blk_continue_steps:
+ *
+ * The same for requests that begin in the callback of another one, to be called
+ * in that callback: what begins until it returns belongs to the request that
+ * has ended.
+ */
+void blk_continue_steps(BlockBackend *blk);
+
 int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
                                     unsigned int *nr_zones,
                                     BlockZoneDescriptor *zones);

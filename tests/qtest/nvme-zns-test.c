@@ -2433,6 +2433,31 @@ static void test_delete_queue(Mode mode)
     disk_free(d);
 }
 
+/* When the machine is stopped, a report of several steps ends first */
+static void test_stop_in_flight(Mode mode)
+{
+    Disk *d = disk_new_conf((Config) {
+        .mode = mode, .node = ",latency-ns=20000000,size=20971520" });
+    NvmeRawCmd recv = recv_cmd(1024, false);
+    NvmeRawCmd bad = { .opcode = 0x7f, .nsid = 1 };
+    uint64_t nr;
+    uint16_t cid;
+
+    recv.prp1 = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    cid = nvme_raw_submit(d->c, 1, &recv);
+    /* It is answered at once, after the other one has been begun */
+    g_assert_cmphex(nvme_raw_exec(d->c, 1, &bad).status, !=, 0);
+    nvme_raw_get(d->m, recv.prp1, &nr, sizeof(nr));
+    g_assert_cmpuint(nr, ==, 0);
+    qtest_qmp_assert_success(nvme_raw_qts(d->m), "{'execute': 'stop'}");
+    nvme_raw_get(d->m, recv.prp1, &nr, sizeof(nr));
+    g_assert_cmpuint(le64_to_cpu(nr), ==, 20971520 / (64 * KiB));
+    qtest_qmp_assert_success(nvme_raw_qts(d->m), "{'execute': 'cont'}");
+    g_assert_cmphex(nvme_raw_wait(d->c, 1, cid).status, ==, 0);
+    nvme_raw_free(d->m, recv.prp1);
+    disk_free(d);
+}
+
 /*
  * Errors of the drive, and what is counted
  */
@@ -2918,6 +2943,7 @@ static const struct {
     { "ZNS-104", test_zns104, IMAGE },
     { "ZNS-105", test_zns105, ANY },
     { "reset-in-flight", test_reset_in_flight, ANY },
+    { "stop-in-flight", test_stop_in_flight, NULL_DISK },
     { "delete-queue", test_delete_queue, NULL_DISK },
     { "io-error", test_io_error, NULL_DISK },
     { "accounting", test_accounting, BLOCK },

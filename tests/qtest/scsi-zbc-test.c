@@ -1977,6 +1977,49 @@ static void test_reset_in_flight(void)
     disk_free(d);
 }
 
+/* When the machine is stopped, commands of several steps end first */
+static void do_stop_in_flight(const char *hba)
+{
+    static const uint8_t cdbs[][16] = {
+        { READ_16, [9] = 127, [13] = 2 },   /* over a border that is asked for */
+        { ZBC_IN, [12] = 2, [14] = 1 },     /* all zones must be looked at */
+        { ZBC_OUT, FINISH, [8] = 1, [13] = 3 },
+    };
+    static const uint8_t test_unit_ready[16];
+    Disk *d = disk_boot("driver=null-co,size=167772160,latency-ns=20000000,"
+                        "zoned.zone-size=64K,zoned.conventional-zones=2", "",
+                        512, hba);
+    QVirtQueue *vq = d->vq[REQUEST_QUEUE];
+    unsigned int desc, i;
+
+    for (i = 0; i < ARRAY_SIZE(cdbs); i++) {
+        desc = queue_cmd(d, 0, 0, cdbs[i], d->mem + MEM_DATA, 0,
+                         cdbs[i][0] == ZBC_OUT ? 0 : 1024);
+        qvirtqueue_kick(d->qts, d->vdev, vq, 0);
+        /* It is answered at once, after the other one has been begun */
+        queue_cmd(d, 1, desc, test_unit_ready, 0, 0, 0);
+        qvirtqueue_kick(d->qts, d->vdev, vq, desc);
+        disk_wait(d, 1);
+        qtest_qmp_assert_success(d->qts, "{'execute': 'stop'}");
+        g_assert_cmpuint(qtest_readw(d->qts, vq->used + 2), ==,
+                         d->used_idx + 1);
+        g_assert_cmphex(slot_result(d, 0), ==, 0);
+        qtest_qmp_assert_success(d->qts, "{'execute': 'cont'}");
+        disk_wait(d, 1);
+    }
+    disk_free(d);
+}
+
+static void test_stop_in_flight(void)
+{
+    do_stop_in_flight("");
+}
+
+static void test_stop_in_flight_iothread(void)
+{
+    do_stop_in_flight(",iothread=io0 -object iothread,id=io0");
+}
+
 /*
  * Every opcode with random fields.  A command that failed has changed
  * nothing; nothing crashes.  SWEEP is the number of commands.
@@ -2323,6 +2366,8 @@ static const struct {
     { "options", test_options },
     { "iothread", test_iothread },
     { "reset-in-flight", test_reset_in_flight },
+    { "stop-in-flight", test_stop_in_flight },
+    { "stop-in-flight/iothread", test_stop_in_flight_iothread },
     { "batches", test_batches, true },
     { "sweep", test_sweep },
 };

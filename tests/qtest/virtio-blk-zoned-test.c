@@ -2308,6 +2308,114 @@ static void test_unplug_in_flight(void)
     zbd_free(z);
 }
 
+/*
+ * Requests of several steps, each of which takes a while: whoever waits for
+ * requests in flight waits for all of their steps
+ */
+
+#define STEPS \
+    "driver=null-co,size=20971520,zoned.model=host-managed," \
+    "zoned.zone-size=64K,zoned.conventional-zones=2,latency-ns=50000000"
+#define STEPS_ZONES 320
+
+static const struct Steps {
+    uint32_t type;
+    uint64_t sector;
+    size_t in_len;
+} steps[] = {
+    /* The zones on both sides of a border are asked for, and prove harmless */
+    { IN, ZONE(1) - 1, 2 * 512 },
+    { REPORT, 0, 64 + 64 * STEPS_ZONES },
+    /* Without a write cache, what these did is flushed */
+    { RESET, ZONE(SEQ), 0 },
+    { FINISH, ZONE(SEQ), 0 },
+    { RESET_ALL, 0, 0 },
+};
+
+#define PENDING 0xa5
+
+static uint64_t steps_status(const Zbd *z, const struct Steps *s)
+{
+    return z->mem + MEM_HALF + s->in_len;
+}
+
+/* On return, the device has begun */
+static void begin_steps(Zbd *z, const struct Steps *s)
+{
+    uint8_t header[16];
+    unsigned int next;
+
+    put_header(header, s->type, 0, s->sector);
+    qtest_bufwrite(z->qts, z->mem, header, 16);
+    qtest_writeb(z->qts, steps_status(z, s), PENDING);
+    next = zbd_submit(z, 0, z->mem, 16, 16, z->mem + MEM_HALF, s->in_len + 1,
+                      1);
+    /* It is answered at once, after the other one has been looked at */
+    put_header(header, SECURE_ERASE, 0, 0);
+    qtest_bufwrite(z->qts, z->mem + 16, header, 16);
+    zbd_submit(z, next, z->mem + 16, 16, 16, z->mem + 16 + 16, 1, 1);
+    zbd_wait(z, 1);
+    g_assert_cmphex(qtest_readb(z->qts, steps_status(z, s)), ==, PENDING);
+}
+
+static void assert_steps_ended(Zbd *z, const struct Steps *s)
+{
+    g_assert_cmphex(qtest_readb(z->qts, steps_status(z, s)), ==, OK);
+}
+
+static void test_steps_reset(void)
+{
+    Zbd *z = zbd_new(STEPS, ",write-cache=off");
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(steps); i++) {
+        begin_steps(z, &steps[i]);
+        zbd_restart(z);
+        assert_steps_ended(z, &steps[i]);
+    }
+    zbd_free(z);
+}
+
+static void test_steps_unplug(void)
+{
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(steps); i++) {
+        Zbd *z = zbd_new(STEPS, ",write-cache=off");
+
+        begin_steps(z, &steps[i]);
+        qpci_unplug_acpi_device_test(z->qts, "vd", 4);
+        assert_steps_ended(z, &steps[i]);
+        z->vq = NULL;
+        zbd_free(z);
+    }
+}
+
+static void do_steps_stop(const char *device)
+{
+    Zbd *z = zbd_new(STEPS, device);
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(steps); i++) {
+        begin_steps(z, &steps[i]);
+        qtest_qmp_assert_success(z->qts, "{'execute': 'stop'}");
+        assert_steps_ended(z, &steps[i]);
+        qtest_qmp_assert_success(z->qts, "{'execute': 'cont'}");
+        zbd_wait(z, 1);
+    }
+    zbd_free(z);
+}
+
+static void test_steps_stop(void)
+{
+    do_steps_stop(",write-cache=off");
+}
+
+static void test_steps_stop_iothread(void)
+{
+    do_steps_stop(",write-cache=off,iothread=io0 -object iothread,id=io0");
+}
+
 /* Mistakes of the guest never stop the machine */
 static void test_werror(void)
 {
@@ -3459,6 +3567,10 @@ static const Test tests[] = {
     { "reset-in-flight", test_reset_in_flight },
     { "reset-suspect", test_reset_suspect, LOCAL },
     { "unplug-in-flight", test_unplug_in_flight, LOCAL },
+    { "steps/reset", test_steps_reset, LOCAL },
+    { "steps/unplug", test_steps_unplug, LOCAL },
+    { "steps/stop", test_steps_stop, LOCAL },
+    { "steps/stop-iothread", test_steps_stop_iothread, LOCAL },
     { "io-error/stop", test_io_error_stop, LOCAL },
     { "io-error/batch", test_io_error_batch, LOCAL },
     { "io-error/late", test_io_error_late, LOCAL },
