@@ -351,6 +351,16 @@ static int coroutine_fn bdrv_driver_zone_append(BlockDriverState *bs,
     return ret;
 }
 
+/*
+ * Has an append that failed with @ret left the zone as it was?  A drive may
+ * lose the zone while the data is on its way.
+ */
+static bool bdrv_zone_append_was_refused(int ret)
+{
+    return ret != -EROFS && ret != -ENXIO &&
+           block_zone_errno_is_guest_error(ret);
+}
+
 int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
                                      QEMUIOVector *qiov,
                                      BdrvRequestFlags flags)
@@ -386,7 +396,12 @@ int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
         bdrv_bsc_invalidate_range(bs, start, zone_len);
         bdrv_debug_event(bs, BLKDBG_ZONE_APPEND);
         ret = bdrv_driver_zone_append(bs, offset, qiov, flags);
-        bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
+        if (ret == 0) {
+            bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
+        } else if (!bdrv_zone_append_was_refused(ret)) {
+            /* Nobody has said where the data was to go */
+            bdrv_co_write_end(child, start, zone_len, &req, ret);
+        }
     }
     tracked_request_end(&req);
     bdrv_dec_in_flight(bs);
