@@ -150,6 +150,16 @@ static void coroutine_fn zone_emulation_end_op(ZoneEmulation *e,
     qemu_co_queue_restart_all(&e->waiting);
 }
 
+/* An operation on the zone that starts at @offset, of which no part is free */
+static ZoneEmulationOp one_zone(const ZoneEmulation *e, int64_t offset)
+{
+    return (ZoneEmulationOp) {
+        .offset = offset,
+        /* The last one may be shorter, but there is nothing behind it */
+        .len = zone_model_geometry(e->model)->zone_size,
+    };
+}
+
 /* Zones behind one another that an operation has put offline */
 typedef struct OfflineRun {
     ZoneEmulation *e;
@@ -261,7 +271,7 @@ int coroutine_fn zone_emulation_co_set_state(ZoneEmulation *e, int64_t offset,
                                              ZoneModelChangedFn *changed,
                                              void *opaque)
 {
-    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    ZoneEmulationOp self = one_zone(e, offset);
     int ret;
 
     zone_emulation_begin_op(e, &self);
@@ -276,7 +286,7 @@ int coroutine_fn zone_emulation_co_set_extension(ZoneEmulation *e,
                                                  ZoneExtensionFn *store,
                                                  void *opaque)
 {
-    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    ZoneEmulationOp self = one_zone(e, offset);
     int ret;
 
     zone_emulation_begin_op(e, &self);
@@ -298,7 +308,7 @@ int coroutine_fn zone_emulation_co_get_extension(ZoneEmulation *e,
                                                  ZoneExtensionFn *load,
                                                  void *opaque)
 {
-    ZoneEmulationOp self = { .offset = offset, .len = 1 };
+    ZoneEmulationOp self = one_zone(e, offset);
     BlockZoneDescriptor d = { 0 };
     int ret = 0;
 

@@ -137,6 +137,16 @@ void crash_disk_complete(CrashDisk *d, unsigned int i, int ret, int64_t bytes)
     aio_co_wake(op->co);
 }
 
+void crash_disk_release_reads(CrashDisk *d)
+{
+    Coroutine *co;
+
+    d->hold_reads = false;
+    while ((co = g_queue_pop_head(&d->held_reads))) {
+        aio_co_wake(co);
+    }
+}
+
 static void crash_disk_check_overlap(CrashDisk *d, const CrashOp *op)
 {
     unsigned int i;
@@ -202,7 +212,13 @@ static int coroutine_fn crash_disk_co_preadv(BlockDriverState *bs,
                                              QEMUIOVector *qiov,
                                              BdrvRequestFlags flags)
 {
-    qemu_iovec_from_buf(qiov, 0, crash_disk_of(bs)->memory + offset, bytes);
+    CrashDisk *d = crash_disk_of(bs);
+
+    if (d->hold_reads) {
+        g_queue_push_tail(&d->held_reads, qemu_coroutine_self());
+        qemu_coroutine_yield();
+    }
+    qemu_iovec_from_buf(qiov, 0, d->memory + offset, bytes);
     return 0;
 }
 

@@ -5,7 +5,8 @@
  *
  * A block node for tests of crash safety.  Writes, writes of zeroes, discards
  * and flushes are told of when they start and when they end, and end when and
- * as the test wants.  Single-threaded, in the main AioContext.
+ * as the test wants.  Reads can be held up.  Single-threaded, in the main
+ * AioContext.
  */
 
 #ifndef TESTS_UNIT_CRASH_DISK_H
@@ -52,6 +53,8 @@ typedef struct CrashDisk {
     void *opaque;
     GPtrArray *pending;         /* of CrashOp, the oldest first */
     uint64_t seq;
+    bool hold_reads;            /* until crash_disk_release_reads() */
+    GQueue held_reads;          /* of Coroutine */
     GHashTable *undo;           /* page number -> its old content, or NULL */
 } CrashDisk;
 
@@ -75,6 +78,9 @@ BlockDriverState *crash_disk_node(CrashDisk *d, const char *name);
  * End a request, and run on whoever waits for it.
  */
 void crash_disk_complete(CrashDisk *d, unsigned int i, int ret, int64_t bytes);
+
+/* Let the reads go on that were held up, and hold up no more of them */
+void crash_disk_release_reads(CrashDisk *d);
 
 /* Do a request on one sector, counted from the request's start */
 void crash_disk_apply(CrashDisk *d, const CrashOp *op, int64_t sector);

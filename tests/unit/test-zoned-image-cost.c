@@ -5,7 +5,8 @@
  *
  * Writes and appends are writes of data to the child, and nothing else.  What
  * a flush costs depends on the zones touched since the last one, and not on
- * how many zones there are.
+ * how many zones there are.  What waits for a request to the child stays in
+ * order.
  */
 
 #include "qemu/osdep.h"
@@ -30,6 +31,7 @@ static const LifeConfig config = {
         .zone_capacity = ZONE,
         .conventional_zones = 1,
         .write_granularity = BLOCK,
+        .extension_size = 64,
     },
 };
 
@@ -202,6 +204,63 @@ static void test_reset(void)
     teardown();
 }
 
+static void set_ret(void *opaque, int ret)
+{
+    *(int *)opaque = ret;
+}
+
+/* Writes one behind the other, while @ext is under way in their zone */
+static void finish_in_order(int *ext)
+{
+    QEMUIOVector qiov = QEMU_IOVEC_INIT_BUF(qiov, buf, BLOCK);
+    int rets[3] = { EINPROGRESS, EINPROGRESS, EINPROGRESS };
+    unsigned int i;
+
+    for (i = 0; i < ARRAY_SIZE(rets); i++) {
+        blk_aio_pwritev(blk, ZONE + i * BLOCK, &qiov, 0, set_ret, &rets[i]);
+    }
+    while (aio_poll(qemu_get_aio_context(), false)) {
+        ;
+    }
+    g_assert_cmpint(*ext, ==, EINPROGRESS);
+    for (i = 0; i < ARRAY_SIZE(rets); i++) {
+        g_assert_cmpint(rets[i], ==, EINPROGRESS);
+    }
+
+    crash_disk_release_reads(disk);
+    disk->deferred = false;
+    while (disk->pending->len) {
+        crash_disk_complete(disk, 0, 0, 0);
+    }
+    while (*ext == EINPROGRESS || rets[2] == EINPROGRESS) {
+        aio_poll(qemu_get_aio_context(), true);
+    }
+    g_assert_cmpint(*ext, ==, 0);
+    for (i = 0; i < ARRAY_SIZE(rets); i++) {
+        g_assert_cmpint(rets[i], ==, 0);
+    }
+}
+
+/* All of a zone waits for its extension, not only a write at its start */
+static void test_extension(void)
+{
+    uint8_t extension[64] = { 1 };
+    int ret = EINPROGRESS;
+
+    setup();
+    disk->deferred = true;
+    blk_aio_zone_set_extension(blk, ZONE, extension, set_ret, &ret);
+    finish_in_order(&ret);
+    mgmt(BLK_ZO_RESET, 1, 1);
+    g_assert_cmpint(blk_zone_set_extension(blk, ZONE, extension), ==, 0);
+
+    disk->hold_reads = true;
+    ret = EINPROGRESS;
+    blk_aio_zone_get_extension(blk, ZONE, extension, set_ret, &ret);
+    finish_in_order(&ret);
+    teardown();
+}
+
 int main(int argc, char **argv)
 {
     bdrv_init();
@@ -211,5 +270,6 @@ int main(int argc, char **argv)
     g_test_add_func("/zoned-image/cost/flush", test_flush);
     g_test_add_func("/zoned-image/cost/many", test_many);
     g_test_add_func("/zoned-image/cost/reset", test_reset);
+    g_test_add_func("/zoned-image/cost/extension", test_extension);
     return g_test_run();
 }
