@@ -149,15 +149,39 @@ static int coroutine_fn blk_co_do_zone_report(BlockBackend *blk,
     return bdrv_co_zone_report(blk_bs(blk), offset, nr_zones, zones);
 }
 
+/*
+ * A user that is told of no write cache never flushes, so what a change of
+ * zones that ended with @ret has done must outlast a crash.
+ */
+static int coroutine_fn blk_co_settle_zones(BlockBackend *blk, int ret)
+{
+    if (ret == 0 && !blk_enable_write_cache(blk) &&
+        bdrv_co_flush(blk_bs(blk)) < 0) {
+        return -EIO;
+    }
+    return ret;
+}
+
+/* Likewise for an operation; zones that are open do not outlast a crash */
+static int coroutine_fn blk_co_settle_op(BlockBackend *blk, BlockZoneOp op,
+                                         int ret)
+{
+    return op == BLK_ZO_FINISH || op == BLK_ZO_RESET || op == BLK_ZO_OFFLINE
+        ? blk_co_settle_zones(blk, ret) : ret;
+}
+
 static int coroutine_fn blk_co_do_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                                             int64_t offset, int64_t len)
 {
+    int ret;
+
     blk_wait_while_drained(blk);
     trace_blk_co_zone_mgmt(blk, blk_bs(blk), op, offset, len);
     if (!blk_is_available(blk)) {
         return -ENOMEDIUM;
     }
-    return bdrv_co_zone_mgmt(blk_root_child(blk), op, offset, len);
+    ret = bdrv_co_zone_mgmt(blk_root_child(blk), op, offset, len);
+    return blk_co_settle_op(blk, op, ret);
 }
 
 /* To bdrv_co_zone_mgmt(), the whole of a disk of one zone is that zone */
@@ -175,7 +199,7 @@ static int coroutine_fn blk_co_do_zone_mgmt_all(BlockBackend *blk,
         int ret = blk_co_do_zone_report(blk, 0, &nr, &zone);
 
         if (ret < 0 || !nr || !block_zone_op_concerns(op, zone.state)) {
-            return ret;
+            return blk_co_settle_op(blk, op, ret);
         }
     }
     return blk_co_do_zone_mgmt(blk, op, 0, length);
@@ -211,12 +235,15 @@ static int coroutine_fn blk_co_do_zone_set_extension(BlockBackend *blk,
                                                      int64_t offset,
                                                      const void *buf)
 {
+    int ret;
+
     blk_wait_while_drained(blk);
     trace_blk_co_zone_set_extension(blk, blk_bs(blk), offset);
     if (!blk_is_available(blk)) {
         return -ENOMEDIUM;
     }
-    return bdrv_co_zone_set_extension(blk_root_child(blk), offset, buf);
+    ret = bdrv_co_zone_set_extension(blk_root_child(blk), offset, buf);
+    return blk_co_settle_zones(blk, ret);
 }
 
 static int coroutine_fn blk_co_do_zone_get_extension(BlockBackend *blk,

@@ -225,6 +225,10 @@ int coroutine_fn blk_co_zone_report(BlockBackend *blk, int64_t offset,
 int coroutine_fn blk_co_zone_report_one(BlockBackend *blk, int64_t offset,
                                         BlockZoneDescriptor *zone);
 
+/*
+ * Without a write cache, a reset, a finish, an offline and the setting of an
+ * extension are flushed; -EIO if that fails.
+ */
 int coroutine_fn blk_co_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
                                   int64_t offset, int64_t len);
 

@@ -1455,6 +1455,39 @@ static void test_zns49_flush(Mode mode)
     disk_free(d);
 }
 
+/* Without a write cache, what an action has done is durable */
+static void test_write_cache(Mode mode)
+{
+    Config conf = {
+        .mode = mode,
+        .ext = 64,
+        .errors = "inject-error.0.event=none,inject-error.0.errno=5,"
+                  "inject-error.0.iotype=flush",
+        .ns = ",write-cache=off",
+    };
+    const uint8_t ext[64] = { 0 };
+    Disk *d = disk_new_conf(conf);
+
+    g_assert_cmphex(zone_send(d, 0, ACTION(OPEN)), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(CLOSE)), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(FINISH)), ==,
+                    NVME_INTERNAL_DEV_ERROR);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==,
+                    NVME_INTERNAL_DEV_ERROR);
+    g_assert_cmphex(send_all(d, ACTION(RESET)), ==, NVME_INTERNAL_DEV_ERROR);
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, 0, ext, sizeof(ext)), ==,
+                    NVME_INTERNAL_DEV_ERROR);
+    disk_free(d);
+
+    conf.ns = ",write-cache=on";
+    d = disk_new_conf(conf);
+    g_assert_cmphex(zone_send(d, 0, ACTION(FINISH)), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+    g_assert_cmphex(nvme_raw_set_ext(d->ns, 0, ext, sizeof(ext)), ==, 0);
+    disk_free(d);
+}
+
 static void test_zns50(Mode mode)
 {
     Disk *d = disk_new(mode);
@@ -2946,6 +2979,7 @@ static const struct {
     { "stop-in-flight", test_stop_in_flight, NULL_DISK },
     { "delete-queue", test_delete_queue, NULL_DISK },
     { "io-error", test_io_error, NULL_DISK },
+    { "write-cache", test_write_cache, NULL_DISK },
     { "accounting", test_accounting, BLOCK },
     { "accounting/zones", test_zone_stats, BLOCK },
     { "accounting/failed", test_failed_stats, NULL_DISK },

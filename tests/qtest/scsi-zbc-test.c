@@ -1816,6 +1816,29 @@ static void test_retry_mgmt(void)
     disk_free(d);
 }
 
+/* Without a write cache, what an operation has done is durable */
+static void test_zbc89(void)
+{
+    const char *node = HM_FAULTY ",inject-error.0.event=none,"
+        "inject-error.0.errno=5,inject-error.0.iotype=flush";
+    Disk *d = disk_new(node, ",write-cache=off");
+
+    g_assert_cmphex(mgmt(d, OPEN, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt(d, CLOSE, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt(d, FINISH, ZONE(SEQ)), ==, 0xb0006);
+    g_assert_cmphex(mgmt(d, RESET, ZONE(SEQ)), ==, 0xb0006);
+    g_assert_cmphex(mgmt_all(d, RESET), ==, 0xb0006);
+    g_assert_cmphex(mgmt_ex(d, RESET, ZONE(SEQ), false, 3), ==, 0xb0006);
+    disk_free(d);
+
+    d = disk_new(node, ",write-cache=on");
+    g_assert_cmphex(mgmt(d, FINISH, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt(d, RESET, ZONE(SEQ)), ==, 0);
+    g_assert_cmphex(mgmt_all(d, RESET), ==, 0);
+    g_assert_cmphex(mgmt_ex(d, RESET, ZONE(SEQ), false, 3), ==, 0);
+    disk_free(d);
+}
+
 /* Operations are counted apart from one another, and by how they ended */
 static void test_zone_stats(void)
 {
@@ -2353,6 +2376,7 @@ static const struct {
     { "ZBC-84", test_zbc84 },
     { "ZBC-87", test_zbc87 },
     { "ZBC-88", test_zbc88, true },
+    { "ZBC-89", test_zbc89 },
     { "ZBC-90", test_zbc90 },
     { "ZBC-103", test_zbc103, true },
     { "ZBC-104", test_zbc104, true },
