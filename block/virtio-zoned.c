@@ -413,18 +413,6 @@ static int coroutine_fn co_reset_all(BlockBackend *blk)
     return blk_co_zone_mgmt_all(blk, BLK_ZO_RESET);
 }
 
-/*
- * A guest that is told of no write cache never flushes, so a write pointer
- * that it has moved must be where it is after a crash, too.
- */
-static int coroutine_fn co_settle(BlockBackend *blk, int ret)
-{
-    if (ret == 0 && !blk_enable_write_cache(blk) && blk_co_flush(blk) < 0) {
-        return -EIO;
-    }
-    return ret;
-}
-
 int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
                                          VirtioZonedRequest *req)
 {
@@ -442,11 +430,11 @@ int coroutine_fn virtio_zoned_co_request(const VirtioZonedDisk *disk,
     case VIRTIO_BLK_T_ZONE_CLOSE:
         return co_mgmt(blk, BLK_ZO_CLOSE, offset);
     case VIRTIO_BLK_T_ZONE_FINISH:
-        return co_settle(blk, co_mgmt(blk, BLK_ZO_FINISH, offset));
+        return co_mgmt(blk, BLK_ZO_FINISH, offset);
     case VIRTIO_BLK_T_ZONE_RESET:
-        return co_settle(blk, co_mgmt(blk, BLK_ZO_RESET, offset));
+        return co_mgmt(blk, BLK_ZO_RESET, offset);
     case VIRTIO_BLK_T_ZONE_RESET_ALL:
-        return co_settle(blk, co_reset_all(blk));
+        return co_reset_all(blk);
     default:
         return -ENOTSUP;
     }
