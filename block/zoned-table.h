@@ -128,6 +128,15 @@ void zoned_table_destroy(ZonedTable *t);
  */
 int zoned_table_set_length(ZonedTable *t, int64_t length);
 
+/*
+ * The length of the disk whose zones are in the table.  While the disk shrinks,
+ * this is the new one before anything else is.
+ */
+static inline int64_t zoned_table_length(const ZonedTable *t)
+{
+    return t->h.g.length;
+}
+
 /* Where a zone begins, in bytes */
 static inline int64_t zoned_table_start(const ZonedTable *t, uint32_t zone)
 {

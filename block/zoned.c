@@ -443,8 +443,8 @@ static int coroutine_fn zoned_co_preadv_part(BlockDriverState *bs,
         bool data;
         int64_t n;
 
-        if (bytes > s->h.g.length - offset) {
-            /* The disk has shrunk meanwhile */
+        if (bytes > zoned_table_length(&s->table) - offset) {
+            /* The disk has shrunk meanwhile, or is about to */
             return -EIO;
         }
         n = zoned_clip(s, offset, bytes, &data);
@@ -471,12 +471,13 @@ static int coroutine_fn zoned_co_block_status(BlockDriverState *bs,
                                               BlockDriverState **file)
 {
     BDRVZonedState *s = bs->opaque;
+    int64_t length = zoned_table_length(&s->table);
     bool data;
 
-    if (!s->usable) {
+    if (!s->usable || offset >= length) {
         return -EIO;
     }
-    *pnum = zoned_clip(s, offset, bytes, &data);
+    *pnum = zoned_clip(s, offset, MIN(bytes, length - offset), &data);
     if (!data) {
         return BDRV_BLOCK_ZERO;
     }

@@ -6,7 +6,8 @@
  * A resize is cut wherever a request to the child has ended.  Of what was not
  * flushed by then, a random part is there, torn at 512 bytes.  The image must
  * open, with the old length or with the new one, and with all zones as they
- * were flushed, or as they were when the resize began.
+ * were flushed, or as they were when the resize began.  Then what else there is
+ * to a resize: reads while it goes on, and zones in rare states.
  *
  * ZONED_IMAGE_SEED sets another seed than 1.
  */
@@ -17,9 +18,11 @@
 #include "qemu/main-loop.h"
 #include "qemu/units.h"
 #include "block/block.h"
+#include "block/block_int.h"
 #include "block/zoned-io.h"
 #include "zoned-image-life.h"
 #include "zoned-random.h"
+#include "../../block/zoned-driver.h"
 
 #define ZONE (8 * KiB)
 #define BLOCK 512
@@ -228,6 +231,84 @@ static void test_resize(const void *opaque)
     crash_disk_free(disk);
 }
 
+typedef struct Truncate {
+    BlockBackend *blk;
+    int64_t length;
+    int ret;
+} Truncate;
+
+static void coroutine_fn truncate_entry(void *opaque)
+{
+    Truncate *t = opaque;
+
+    t->ret = blk_co_truncate(t->blk, t->length, true, PREALLOC_MODE_OFF, 0,
+                             &error_abort);
+}
+
+/* No read looks for zones that the table does not have any more */
+static void test_read_while_shrinking(void)
+{
+    const LifeConfig config = {
+        .name = "read-while-shrinking",
+        .g = {
+            .model = BLK_Z_HM,
+            .length = 1000 * ZONE,
+            .zone_size = ZONE,
+            .zone_capacity = ZONE,
+            .write_granularity = BLOCK,
+        },
+    };
+    CrashDisk *disk = crash_disk_new(0);
+    BlockDriverState *node = crash_disk_node(disk, "resize");
+    Truncate t = { .length = 10 * ZONE, .ret = EINPROGRESS };
+    unsigned int seen[2] = { 0 };
+    uint8_t buf[2 * BLOCK];
+    BDRVZonedState *s;
+    int64_t n;
+
+    life_create_image(&config, node);
+    t.blk = open_image(BDRV_O_RDWR | BDRV_O_RESIZE, &error_abort);
+    s = blk_bs(t.blk)->opaque;
+    append(t.blk, 1);
+
+    disk->deferred = true;
+    bdrv_coroutine_enter(blk_bs(t.blk),
+                         qemu_coroutine_create(truncate_entry, &t));
+    while (t.ret == EINPROGRESS) {
+        bool gone = s->table.h.g.length == t.length;
+        /* One zone that goes, and two of which the second one goes */
+        int ret = blk_pread(t.blk, 990 * ZONE, BLOCK, buf, 0);
+        int both = blk_pread(t.blk, 10 * ZONE - BLOCK, 2 * BLOCK, buf, 0);
+        int status = bdrv_block_status(blk_bs(t.blk), 990 * ZONE, BLOCK, &n,
+                                       NULL, NULL);
+
+        if (gone) {
+            g_assert_cmpint(ret, ==, -EIO);
+            g_assert_cmpint(both, ==, -EIO);
+            g_assert_cmpint(status, ==, -EIO);
+            g_assert_cmpint(bdrv_block_status(blk_bs(t.blk), 9 * ZONE,
+                                              2 * ZONE, &n, NULL, NULL), >=,
+                            0);
+            g_assert_cmpint(n, ==, ZONE);
+        } else {
+            g_assert_cmpint(ret, ==, 0);
+            g_assert_cmpint(both, ==, 0);
+            g_assert_cmpint(status & BDRV_BLOCK_ZERO, !=, 0);
+        }
+        seen[gone]++;
+        g_assert_cmpuint(disk->pending->len, ==, 1);
+        /* The disk must not be shortened while it is deferred */
+        disk->deferred = !gone || seen[1] < 4;
+        crash_disk_complete(disk, 0, 0, 0);
+    }
+    g_assert_cmpint(t.ret, ==, 0);
+    g_assert_cmpuint(seen[0], >, 0);
+    g_assert_cmpuint(seen[1], >, 0);
+    blk_unref(t.blk);
+    bdrv_unref(node);
+    crash_disk_free(disk);
+}
+
 int main(int argc, char **argv)
 {
     unsigned int i;
@@ -242,5 +323,7 @@ int main(int argc, char **argv)
 
         g_test_add_data_func(path, &resizes[i], test_resize);
     }
+    g_test_add_func("/zoned-image/resize/read-while-shrinking",
+                    test_read_while_shrinking);
     return g_test_run();
 }
