@@ -7,9 +7,9 @@
  * section 5.2.6 (zoned block devices).  Invariants between two calls:
  *
  *  - a limit that is set is never exceeded;
- *  - the write pointer of an empty zone is at its start, that of an open zone
- *    below its capacity, that of a closed zone strictly between the two, or
- *    at its start if it has an extension;
+ *  - the write pointer of an empty zone is at its start, that of an open or
+ *    closed zone below its capacity; of the operations, only CLOSE_ACTIVE
+ *    leaves a zone closed that holds nothing;
  *  - the implicitly open zones of a disk with a limit on open zones are in
  *    one list, the least recently used first.
  */
@@ -896,9 +896,8 @@ static bool wp_is_valid(const ZoneModel *m, uint32_t i,
         return z->wp == start;
     case BLK_ZS_IOPEN:
     case BLK_ZS_EOPEN:
-        return inside;
     case BLK_ZS_CLOSED:
-        return inside && (z->wp > start || z->has_extension);
+        return inside;
     case BLK_ZS_RDONLY:
     case BLK_ZS_FULL:
     case BLK_ZS_OFFLINE:

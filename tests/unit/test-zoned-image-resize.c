@@ -309,6 +309,45 @@ static void test_read_while_shrinking(void)
     crash_disk_free(disk);
 }
 
+/* A zone that is closed and holds nothing, as NVMe has them, stays so */
+static void test_closed_at_start(void)
+{
+    const LifeConfig config = {
+        .name = "closed-at-start",
+        .g = {
+            .model = BLK_Z_HM,
+            .length = 10 * ZONE,
+            .zone_size = ZONE,
+            .zone_capacity = ZONE,
+            .max_active_zones = 2,
+            .write_granularity = BLOCK,
+        },
+    };
+    static const int64_t lengths[] = { 20 * ZONE, 5 * ZONE };
+    CrashDisk *disk = crash_disk_new(0);
+    BlockDriverState *node = crash_disk_node(disk, "resize");
+    BlockZoneDescriptor z;
+    unsigned int i, nr;
+    BlockBackend *blk;
+
+    life_create_image(&config, node);
+    blk = open_image(BDRV_O_RDWR | BDRV_O_RESIZE, &error_abort);
+    g_assert_cmpint(blk_zone_mgmt(blk, BLK_ZO_OPEN, ZONE, ZONE), ==, 0);
+    g_assert_cmpint(blk_zone_mgmt(blk, BLK_ZO_CLOSE_ACTIVE, ZONE, ZONE), ==,
+                    0);
+    for (i = 0; i < ARRAY_SIZE(lengths); i++) {
+        g_assert_cmpint(blk_truncate(blk, lengths[i], true, PREALLOC_MODE_OFF,
+                                     0, &error_abort), ==, 0);
+        nr = 1;
+        g_assert_cmpint(blk_zone_report(blk, ZONE, &nr, &z), ==, 0);
+        g_assert_cmpint(z.state, ==, BLK_ZS_CLOSED);
+        g_assert_cmpint(z.wp, ==, ZONE);
+    }
+    blk_unref(blk);
+    bdrv_unref(node);
+    crash_disk_free(disk);
+}
+
 int main(int argc, char **argv)
 {
     unsigned int i;
@@ -325,5 +364,7 @@ int main(int argc, char **argv)
     }
     g_test_add_func("/zoned-image/resize/read-while-shrinking",
                     test_read_while_shrinking);
+    g_test_add_func("/zoned-image/resize/closed-at-start",
+                    test_closed_at_start);
     return g_test_run();
 }

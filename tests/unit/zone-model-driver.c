@@ -376,18 +376,22 @@ static void step_set_extension(Driver *d)
 static int oracle_set_zone(Oracle *o, int i, BlockZoneState state, int64_t wp)
 {
     BlockZoneDescriptor *z = &o->zones[i];
-    bool inside = wp > z->start && wp < z->start + z->cap &&
+    bool inside = wp >= z->start && wp < z->start + z->cap &&
                   wp % o->g.write_granularity == 0;
     Oracle copy = *o;
 
-    inside |= state == BLK_ZS_CLOSED && wp == z->start && z->has_extension;
     if (z->type == BLK_ZT_CONV || state == BLK_ZS_NOT_WP ||
         (state == BLK_ZS_EMPTY && wp != z->start) ||
-        (state == BLK_ZS_CLOSED && !inside) ||
-        (IN(state, OPEN_STATES) && !inside && wp != z->start)) {
+        (IN(state, ACTIVE_STATES) && !inside)) {
         return -EINVAL;
     }
-    oracle_move(&copy.zones[i], state, wp);
+    if (state == BLK_ZS_CLOSED) {
+        /* It may hold nothing, which no operation here leads to */
+        copy.zones[i].state = state;
+        copy.zones[i].wp = wp;
+    } else {
+        oracle_move(&copy.zones[i], state, wp);
+    }
     copy.used[i] = ++copy.clock;
     if (!oracle_room(&copy, o->g.max_active_zones, ACTIVE_STATES, 0)) {
         return -EOVERFLOW;
