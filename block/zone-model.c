@@ -16,6 +16,7 @@
 
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/atomic.h"
 #include "qemu/host-utils.h"
 #include "qemu/madvise.h"
 #include "qemu/memalign.h"
@@ -46,10 +47,7 @@ struct ZoneModel {
     ZoneGeometry g;
     uint32_t nr_zones;
     int zone_shift;             /* log2 of the zone size, or -1 */
-    uint32_t nr_open;           /* implicitly and explicitly */
-    uint32_t nr_implicit;       /* those of them that may be closed at will */
-    uint32_t nr_active;         /* open and closed */
-    uint32_t nr_offline;
+    uint32_t counts[BLK_ZS_OFFLINE + 1];    /* zones in each BlockZoneState */
     uint32_t lru_head, lru_tail;
     uint64_t in_flight;         /* sum over all zones */
     Zone zones[];
@@ -289,6 +287,22 @@ static void lru_remove(ZoneModel *m, uint32_t i)
     }
 }
 
+static uint32_t nr_open(const ZoneModel *m)
+{
+    return m->counts[BLK_ZS_IOPEN] + m->counts[BLK_ZS_EOPEN];
+}
+
+static uint32_t nr_active(const ZoneModel *m)
+{
+    return nr_open(m) + m->counts[BLK_ZS_CLOSED];
+}
+
+/* Other threads may look at the counts */
+static void add_to_count(ZoneModel *m, BlockZoneState state, int n)
+{
+    qatomic_set(&m->counts[state], m->counts[state] + n);
+}
+
 /* Without a limit no zone is ever closed for another: spare the list */
 static bool needs_lru(const ZoneModel *m, BlockZoneState state)
 {
@@ -299,10 +313,7 @@ static void take_resources(ZoneModel *m, uint32_t i)
 {
     BlockZoneState state = m->zones[i].state;
 
-    m->nr_open += zone_state_is_open(state);
-    m->nr_implicit += state == BLK_ZS_IOPEN;
-    m->nr_active += zone_state_is_active(state);
-    m->nr_offline += state == BLK_ZS_OFFLINE;
+    add_to_count(m, state, 1);
     if (needs_lru(m, state)) {
         lru_append(m, i);
     }
@@ -312,10 +323,7 @@ static void release_resources(ZoneModel *m, uint32_t i)
 {
     BlockZoneState state = m->zones[i].state;
 
-    m->nr_open -= zone_state_is_open(state);
-    m->nr_implicit -= state == BLK_ZS_IOPEN;
-    m->nr_active -= zone_state_is_active(state);
-    m->nr_offline -= state == BLK_ZS_OFFLINE;
+    add_to_count(m, state, -1);
     if (needs_lru(m, state)) {
         lru_remove(m, i);
     }
@@ -366,11 +374,11 @@ static int check_resources(const ZoneModel *m, uint32_t open,
                            uint32_t evictable, uint32_t active)
 {
     if (m->g.max_active_zones && active &&
-        (int64_t)m->nr_active + active > m->g.max_active_zones) {
+        (int64_t)nr_active(m) + active > m->g.max_active_zones) {
         return -EOVERFLOW;
     }
     if (m->g.max_open_zones && open &&
-        (int64_t)m->nr_open + open - evictable > m->g.max_open_zones) {
+        (int64_t)nr_open(m) + open - evictable > m->g.max_open_zones) {
         return -ETOOMANYREFS;
     }
     return 0;
@@ -419,7 +427,7 @@ static BlockZoneState closed_state(const ZoneModel *m, uint32_t i)
  */
 static void evict_excess(ZoneModel *m, const Listener *listener)
 {
-    while (m->g.max_open_zones && m->nr_open > m->g.max_open_zones) {
+    while (m->g.max_open_zones && nr_open(m) > m->g.max_open_zones) {
         uint32_t victim = m->lru_head;
 
         set_state(m, victim, closed_state(m, victim));
@@ -462,6 +470,7 @@ ZoneModel *zone_model_new(const ZoneGeometry *g)
             .wp = conventional ? -1 : zone_start(m, i),
             .state = conventional ? BLK_ZS_NOT_WP : BLK_ZS_EMPTY,
         };
+        m->counts[m->zones[i].state]++;
     }
     return m;
 }
@@ -479,6 +488,11 @@ const ZoneGeometry *zone_model_geometry(const ZoneModel *m)
 uint32_t zone_model_nr_zones(const ZoneModel *m)
 {
     return m->nr_zones;
+}
+
+uint32_t zone_model_count(const ZoneModel *m, BlockZoneState state)
+{
+    return qatomic_read(&m->counts[state]);
 }
 
 unsigned int zone_model_report(const ZoneModel *m, int64_t offset,
@@ -510,7 +524,7 @@ int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes)
     if (!range_inside(m, offset, bytes)) {
         return -EINVAL;
     }
-    if (bytes == 0 || m->nr_offline == 0) {
+    if (bytes == 0 || m->counts[BLK_ZS_OFFLINE] == 0) {
         return 0;
     }
     last = zone_index(m, offset + bytes - 1);
@@ -557,7 +571,8 @@ static int open_implicitly(ZoneModel *m, uint32_t i)
         return 0;
     }
 
-    ret = check_resources(m, !zone_state_is_open(state), m->nr_implicit,
+    ret = check_resources(m, !zone_state_is_open(state),
+                          m->counts[BLK_ZS_IOPEN],
                           !zone_state_is_active(state));
     if (ret < 0) {
         return ret;
@@ -801,7 +816,7 @@ static int next_state(const ZoneModel *m, BlockZoneOp op, uint32_t i)
 static int check_mgmt(const ZoneModel *m, BlockZoneOp op, uint32_t first,
                       uint32_t last, bool all)
 {
-    uint32_t open = 0, active = 0, evictable = m->nr_implicit;
+    uint32_t open = 0, active = 0, evictable = m->counts[BLK_ZS_IOPEN];
     uint32_t i;
 
     for (i = first; i <= last; i++) {

@@ -70,35 +70,20 @@ BlockZoneState block_zone_fault_from_qapi(BlockdevZoneFault fault)
     return states[fault];
 }
 
-static void count_state(BlockdevZoneCounts *c, BlockZoneState state)
-{
-    uint32_t *const counts[] = {
-        [BLOCKDEV_ZONE_STATE_CONVENTIONAL] = &c->conventional,
-        [BLOCKDEV_ZONE_STATE_EMPTY] = &c->empty,
-        [BLOCKDEV_ZONE_STATE_IMPLICITLY_OPEN] = &c->implicitly_open,
-        [BLOCKDEV_ZONE_STATE_EXPLICITLY_OPEN] = &c->explicitly_open,
-        [BLOCKDEV_ZONE_STATE_CLOSED] = &c->closed,
-        [BLOCKDEV_ZONE_STATE_FULL] = &c->full,
-        [BLOCKDEV_ZONE_STATE_READ_ONLY] = &c->read_only,
-        [BLOCKDEV_ZONE_STATE_OFFLINE] = &c->offline,
-    };
-
-    (*counts[block_zone_state_to_qapi(state)])++;
-}
-
 BlockdevZoneCounts *zone_model_query_counts(const ZoneModel *model)
 {
-    BlockdevZoneCounts *c = g_new0(BlockdevZoneCounts, 1);
-    BlockZoneDescriptor d[64];
-    int64_t offset = 0;
-    unsigned int i, n;
+    BlockdevZoneCounts *c = g_new(BlockdevZoneCounts, 1);
 
-    while ((n = zone_model_report(model, offset, ARRAY_SIZE(d), d))) {
-        for (i = 0; i < n; i++) {
-            count_state(c, d[i].state);
-        }
-        offset = d[n - 1].start + d[n - 1].length;
-    }
+    *c = (BlockdevZoneCounts) {
+        .conventional = zone_model_count(model, BLK_ZS_NOT_WP),
+        .empty = zone_model_count(model, BLK_ZS_EMPTY),
+        .implicitly_open = zone_model_count(model, BLK_ZS_IOPEN),
+        .explicitly_open = zone_model_count(model, BLK_ZS_EOPEN),
+        .closed = zone_model_count(model, BLK_ZS_CLOSED),
+        .full = zone_model_count(model, BLK_ZS_FULL),
+        .read_only = zone_model_count(model, BLK_ZS_RDONLY),
+        .offline = zone_model_count(model, BLK_ZS_OFFLINE),
+    };
     return c;
 }
 

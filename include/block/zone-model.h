@@ -81,6 +81,15 @@ const ZoneGeometry *zone_model_geometry(const ZoneModel *m);
 uint32_t zone_model_nr_zones(const ZoneModel *m);
 
 /**
+ * zone_model_count:
+ *
+ * Any thread may call this.
+ *
+ * Returns: the number of zones in @state; O(1).
+ */
+uint32_t zone_model_count(const ZoneModel *m, BlockZoneState state);
+
+/**
  * zone_model_report:
  * @m: the model
  * @offset: any byte of the first zone to report

@@ -98,6 +98,7 @@ static bool same_zone(const BlockZoneDescriptor *a,
 static void compare(Driver *d, int model_ret, int oracle_ret)
 {
     BlockZoneDescriptor zones[ORACLE_MAX_ZONES + 1];
+    uint32_t counts[BLK_ZS_OFFLINE + 1] = { 0 };
     unsigned int i, n;
 
     if (model_ret != oracle_ret) {
@@ -114,6 +115,12 @@ static void compare(Driver *d, int model_ret, int oracle_ret)
                     "; oracle: state %d, wp %" PRId64 "\n", i, zones[i].state,
                     zones[i].wp, d->o.zones[i].state, d->o.zones[i].wp);
             fail(d, "different zones");
+        }
+        counts[zones[i].state]++;
+    }
+    for (i = 0; i < ARRAY_SIZE(counts); i++) {
+        if (zone_model_count(d->m, i) != counts[i]) {
+            fail(d, "different counts");
         }
     }
 }
