@@ -13,6 +13,7 @@
 #include "qemu/lockable.h"
 #include "qemu/module.h"
 #include "block/block_int.h"
+#include "block/write-threshold.h"
 #include "block/zoned-int.h"
 #include "trace.h"
 
@@ -391,12 +392,14 @@ int coroutine_fn bdrv_co_zone_append(BdrvChild *child, int64_t *offset,
     zone_len = bdrv_zone_length(bs, start);
     bdrv_inc_in_flight(bs);
     tracked_request_begin(&req, bs, start, zone_len, BDRV_TRACKED_WRITE);
-    ret = bdrv_co_write_begin(child, start, zone_len, &req, flags);
+    /* Nothing of it is known to be beyond the write threshold */
+    ret = bdrv_co_write_begin(child, start, 0, &req, flags);
     if (ret == 0) {
         bdrv_bsc_invalidate_range(bs, start, zone_len);
         bdrv_debug_event(bs, BLKDBG_ZONE_APPEND);
         ret = bdrv_driver_zone_append(bs, offset, qiov, flags);
         if (ret == 0) {
+            bdrv_write_threshold_check_write(bs, *offset, qiov->size);
             bdrv_co_write_end(child, *offset, qiov->size, &req, ret);
         } else if (!bdrv_zone_append_was_refused(ret)) {
             /* Nobody has said where the data was to go */
