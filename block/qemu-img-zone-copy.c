@@ -72,12 +72,8 @@ static int64_t copy_zone_length(const ZoneCopy *c, int64_t start)
 static int copy_report(ZoneCopy *c, BlockBackend *blk, int64_t start,
                        BlockZoneDescriptor *zone)
 {
-    unsigned int n = 1;
-    int ret = blk_zone_report(blk, start, &n, zone);
+    int ret = blk_zone_report_one(blk, start, zone);
 
-    if (ret == 0 && n == 0) {
-        ret = -EIO;
-    }
     if (ret < 0) {
         return copy_fail(c, ret, "cannot report the zone at offset %" PRId64
                          ": %s", start, strerror(-ret));

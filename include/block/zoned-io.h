@@ -269,6 +269,9 @@ int generated_co_wrapper
 blk_zone_report(BlockBackend *blk, int64_t offset, unsigned int *nr_zones,
                 BlockZoneDescriptor *zones);
 int generated_co_wrapper
+blk_zone_report_one(BlockBackend *blk, int64_t offset,
+                    BlockZoneDescriptor *zone);
+int generated_co_wrapper
 blk_zone_mgmt(BlockBackend *blk, BlockZoneOp op, int64_t offset, int64_t len);
 int generated_co_wrapper
 blk_zone_append(BlockBackend *blk, int64_t *offset, QEMUIOVector *qiov,
