@@ -26,9 +26,6 @@
 #define MIN_GRANULARITY 512
 #define MAX_GRANULARITY (64 * 1024)
 
-/* Keeps the state of one disk below 400 MiB, and indexes below NO_ZONE */
-#define MAX_ZONES (1 << 24)
-
 /* End of the list of implicitly open zones */
 #define NO_ZONE UINT32_MAX
 
@@ -42,6 +39,7 @@ typedef struct Zone {
 } Zone;
 
 QEMU_BUILD_BUG_ON(sizeof(Zone) > 24);
+QEMU_BUILD_BUG_ON(ZONE_MODEL_MAX_ZONES >= NO_ZONE);
 
 struct ZoneModel {
     ZoneGeometry g;
@@ -113,15 +111,10 @@ static bool check_extension_size(const char *name, int64_t value, Error **errp)
     return true;
 }
 
-static int64_t geometry_nr_zones(const ZoneGeometry *g)
-{
-    return g->length / g->zone_size + !!(g->length % g->zone_size);
-}
-
-/* The smallest zones of which a disk needs no more than MAX_ZONES */
+/* The smallest zones of which a disk needs no more than there may be */
 static int64_t min_zone_size(const ZoneGeometry *g)
 {
-    int64_t bytes = (g->length - 1) / MAX_ZONES + 1;
+    int64_t bytes = (g->length - 1) / ZONE_MODEL_MAX_ZONES + 1;
 
     return ROUND_UP(bytes, g->write_granularity);
 }
@@ -129,7 +122,7 @@ static int64_t min_zone_size(const ZoneGeometry *g)
 static bool check_limits(const ZoneGeometry *g, const ZoneGeometryNames *names,
                          Error **errp)
 {
-    int64_t nr_sequential = geometry_nr_zones(g) - g->conventional_zones;
+    int64_t nr_sequential = zone_geometry_nr_zones(g) - g->conventional_zones;
 
     if (!check_range(names->max_active_zones, g->max_active_zones, 0,
                      nr_sequential, errp) ||
@@ -191,7 +184,7 @@ bool zone_geometry_check(const ZoneGeometry *g, const ZoneGeometryNames *names,
            check_size(g, names, names->zone_capacity, g->zone_capacity,
                       g->write_granularity, g->zone_size, errp) &&
            check_range(names->conventional_zones, g->conventional_zones, 0,
-                       geometry_nr_zones(g) - 1, errp) &&
+                       zone_geometry_nr_zones(g) - 1, errp) &&
            check_limits(g, names, errp) &&
            check_extension_size(names->extension_size, g->extension_size,
                                 errp) &&
@@ -226,11 +219,7 @@ static BlockZoneType zone_type(const ZoneModel *m, uint32_t i)
 /* The end of what can be written, which may lie before that of the zone */
 static int64_t zone_cap_end(const ZoneModel *m, uint32_t i)
 {
-    int64_t start = zone_start(m, i);
-    int64_t cap = zone_type(m, i) == BLK_ZT_CONV ? m->g.zone_size
-                                                 : m->g.zone_capacity;
-
-    return start + MIN(cap, m->g.length - start);
+    return zone_start(m, i) + zone_geometry_capacity(&m->g, i);
 }
 
 static bool range_inside(const ZoneModel *m, int64_t offset, int64_t bytes)
@@ -441,7 +430,7 @@ static void evict_excess(ZoneModel *m, const Listener *listener)
 
 ZoneModel *zone_model_new(const ZoneGeometry *g)
 {
-    int64_t nr_zones = geometry_nr_zones(g);
+    int64_t nr_zones = zone_geometry_nr_zones(g);
     ZoneModel *m;
     size_t size;
     uint32_t i;

@@ -51,9 +51,6 @@ QEMU_BUILD_BUG_ON(BLK_ENTRIES + 8 * ZONED_BLOCK_ENTRIES != ZONED_BLOCK_SIZE);
 #define TABLE_GROWTH 4
 #define TABLE_MIN_ZONES 65536
 
-/* What zone_geometry_check() allows at most */
-#define TABLE_MAX_ZONES (1 << 24)
-
 const ZoneGeometryNames zoned_image_names = {
     .length = "size",
     .zone_size = "zone_size",
@@ -136,19 +133,6 @@ bool zoned_header_probe(const void *buf, size_t size)
            memcmp(buf, ZONED_MAGIC, ZONED_MAGIC_SIZE) == 0;
 }
 
-uint32_t zoned_geometry_nr_zones(const ZoneGeometry *g)
-{
-    return g->length / g->zone_size + !!(g->length % g->zone_size);
-}
-
-int64_t zoned_geometry_capacity(const ZoneGeometry *g, uint32_t i)
-{
-    int64_t left = g->length - i * g->zone_size;
-
-    return MIN(i < g->conventional_zones ? g->zone_size : g->zone_capacity,
-               left);
-}
-
 static uint32_t blocks_for_zones(int64_t zones)
 {
     return DIV_ROUND_UP(zones, ZONED_BLOCK_ENTRIES);
@@ -156,13 +140,13 @@ static uint32_t blocks_for_zones(int64_t zones)
 
 uint32_t zoned_header_nr_blocks(const ZonedHeader *h)
 {
-    return blocks_for_zones(zoned_geometry_nr_zones(&h->g));
+    return blocks_for_zones(zone_geometry_nr_zones(&h->g));
 }
 
 /* How many zones the table has room for */
 static int64_t table_zones(const ZonedHeader *h)
 {
-    return MIN(h->table_blocks * ZONED_BLOCK_ENTRIES, TABLE_MAX_ZONES);
+    return MIN(h->table_blocks * ZONED_BLOCK_ENTRIES, ZONE_MODEL_MAX_ZONES);
 }
 
 int64_t zoned_header_max_length(const ZonedHeader *h)
@@ -205,9 +189,10 @@ static int64_t extensions_length(const ZonedHeader *h)
 
 bool zoned_header_layout(ZonedHeader *h, Error **errp)
 {
-    int64_t zones = zoned_geometry_nr_zones(&h->g);
+    int64_t zones = zone_geometry_nr_zones(&h->g);
 
-    zones = MIN(MAX(zones * TABLE_GROWTH, TABLE_MIN_ZONES), TABLE_MAX_ZONES);
+    zones = MIN(MAX(zones * TABLE_GROWTH, TABLE_MIN_ZONES),
+                ZONE_MODEL_MAX_ZONES);
     h->table_offset = ZONED_LOG_END;
     h->table_blocks = blocks_for_zones(zones);
     h->extension_offset = h->g.extension_size ? table_end(h) : 0;
@@ -520,11 +505,11 @@ bool zoned_entry_check(const ZoneGeometry *g, uint32_t i, uint64_t entry)
     if (entry == 0) {
         return true;
     }
-    return i < zoned_geometry_nr_zones(g) && i >= g->conventional_zones &&
+    return i < zone_geometry_nr_zones(g) && i >= g->conventional_zones &&
            zoned_entry_state(entry) < ZONED_ENTRY_STATES &&
            entry == (state | flags | units) &&
            flags_are_valid(g, zoned_entry_state(entry), flags) &&
-           units <= zoned_geometry_capacity(g, i) / ZONED_EXTENT_UNIT &&
+           units <= zone_geometry_capacity(g, i) / ZONED_EXTENT_UNIT &&
            !(units & (g->write_granularity / ZONED_EXTENT_UNIT - 1));
 }
 
@@ -543,7 +528,7 @@ static BlockZoneState entry_zone_state(const ZoneGeometry *g, uint32_t i,
     default:
         break;
     }
-    if (extent == zoned_geometry_capacity(g, i)) {
+    if (extent == zone_geometry_capacity(g, i)) {
         return BLK_ZS_FULL;
     }
     return extent || (entry & ZONED_ENTRY_EXTENSION) ? BLK_ZS_CLOSED

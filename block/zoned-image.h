@@ -166,11 +166,6 @@ extern const ZoneGeometryNames zoned_image_names;
 int64_t zoned_max_append_limit(const ZoneGeometry *g);
 bool zoned_max_append_check(const ZoneGeometry *g, int64_t bytes, Error **errp);
 
-uint32_t zoned_geometry_nr_zones(const ZoneGeometry *g);
-
-/* Writable bytes of zone @i */
-int64_t zoned_geometry_capacity(const ZoneGeometry *g, uint32_t i);
-
 /* Table blocks in use */
 uint32_t zoned_header_nr_blocks(const ZonedHeader *h);
 

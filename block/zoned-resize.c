@@ -68,7 +68,7 @@ static void keep_last_full(BDRVZonedState *s)
     int64_t extent = zoned_table_extent(&s->table, last);
 
     if (last >= s->h.g.conventional_zones &&
-        extent == zoned_geometry_capacity(&s->h.g, last) &&
+        extent == zone_geometry_capacity(&s->h.g, last) &&
         zoned_entry_state(zoned_table_entry(&s->table, last)) ==
         ZONED_ENTRY_BY_EXTENT) {
         zoned_table_set_state(&s->table, last, ZONED_ENTRY_FINISHED, extent);

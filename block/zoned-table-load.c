@@ -68,7 +68,7 @@ static uint64_t finished_entry(const ZonedTable *t, uint32_t zone)
         return 0;
     }
     return zoned_entry(ZONED_ENTRY_FINISHED,
-                       zoned_geometry_capacity(&t->h.g, zone));
+                       zone_geometry_capacity(&t->h.g, zone));
 }
 
 static void load_entry(Loader *l, uint32_t zone, uint64_t entry)
@@ -397,7 +397,7 @@ int zoned_table_load(ZonedTable *t, BlockDriverState *bs, const ZonedHeader *h,
 
     t->bs = bs;
     t->h = *h;
-    t->nr_zones = zoned_geometry_nr_zones(&h->g);
+    t->nr_zones = zone_geometry_nr_zones(&h->g);
     t->nr_blocks = zoned_header_nr_blocks(h);
     t->log_limit = ZONED_LOG_ENTRIES;
     QTAILQ_INIT(&t->writes);
@@ -424,7 +424,7 @@ int zoned_table_set_length(ZonedTable *t, int64_t length)
 
     h.g.length = length;
     new = (ZonedTable) {
-        .nr_zones = zoned_geometry_nr_zones(&h.g),
+        .nr_zones = zone_geometry_nr_zones(&h.g),
         .nr_blocks = zoned_header_nr_blocks(&h),
     };
     if (!table_alloc(&new)) {

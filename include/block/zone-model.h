@@ -17,6 +17,9 @@
 
 typedef struct ZoneModel ZoneModel;
 
+/* As many zones as a disk can have: its state takes less than 400 MiB */
+#define ZONE_MODEL_MAX_ZONES (1 << 24)
+
 /*
  * What a set of zones looks like; a limit of 0 means no limit.
  *
@@ -55,6 +58,21 @@ typedef struct ZoneGeometryNames {
 static inline int64_t zone_geometry_clamp(uint64_t value)
 {
     return MIN(value, INT64_MAX);
+}
+
+/* The last zone may be shorter than the others */
+static inline int64_t zone_geometry_nr_zones(const ZoneGeometry *g)
+{
+    return g->length / g->zone_size + !!(g->length % g->zone_size);
+}
+
+/* Writable bytes of zone @i */
+static inline int64_t zone_geometry_capacity(const ZoneGeometry *g, uint32_t i)
+{
+    int64_t left = g->length - i * g->zone_size;
+
+    return MIN(i < g->conventional_zones ? g->zone_size : g->zone_capacity,
+               left);
 }
 
 /**

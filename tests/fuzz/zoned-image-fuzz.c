@@ -15,7 +15,7 @@
 static void check_header(const ZonedHeader *h, int64_t file_length)
 {
     const ZoneGeometry *g = &h->g;
-    uint32_t nr_zones = zoned_geometry_nr_zones(g);
+    uint32_t nr_zones = zone_geometry_nr_zones(g);
     uint32_t last = zoned_header_nr_blocks(h) - 1;
 
     if (!zone_geometry_check(g, &zoned_image_names, NULL) ||

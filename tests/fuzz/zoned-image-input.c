@@ -139,7 +139,7 @@ static void fill_log(const ZonedHeader *h, uint8_t *pages)
 {
     ZonedLogInfo info = { .generation = 3, .table = 2 };
     uint8_t *buf = pages + ZONED_LOG_OFFSET;
-    uint32_t nr_zones = zoned_geometry_nr_zones(&h->g);
+    uint32_t nr_zones = zone_geometry_nr_zones(&h->g);
     uint32_t zone;
 
     for (zone = 4; zone < nr_zones; zone += 300) {
