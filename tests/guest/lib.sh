@@ -18,7 +18,8 @@ is() {
     [ "$2" = "$3" ] || die "$1: expected '$2', got '$3'"
 }
 
-# errors_expected COMMAND...: the kernel may log errors of requests meanwhile
+# errors_expected COMMAND...: the kernel may log errors of requests meanwhile.
+# In a function that is called so, a command that fails does not end the script.
 errors_expected() {
     echo 'errors expected: begin' > /dev/kmsg
     status=0

@@ -23,7 +23,7 @@ def answer():
     while not text.endswith(PROMPT):
         more = qemu_io.stdout.read(4096)
         if not more:
-            sys.exit()
+            sys.exit(qemu_io.wait())
         text += more
     return text[:-len(PROMPT)].decode() + 'end\n'
 
@@ -42,6 +42,7 @@ start_io() {
     python3 /tmp/ask.py qemu-io --image-opts \
         "driver=host_device,filename=$1,cache.direct=on,aio=$2" \
         < /tmp/io.in > /tmp/io.out 2> /tmp/io.errors &
+    qemu_io=$!
     exec 3> /tmp/io.in 4< /tmp/io.out
 }
 
@@ -69,7 +70,10 @@ io_is() {
 
 end_io() {
     echo quit >&3
-    wait
+    # 1 if a command has failed
+    status=0
+    wait "$qemu_io" || status=$?
+    [ "$status" -le 1 ] || die "qemu-io ended with status $status"
     exec 3>&- 4<&-
     is 'what qemu-io complains about' '' "$(cat /tmp/io.errors)"
 }
@@ -88,17 +92,25 @@ same_zone() {
     io_is "appended at sector $wp" "zone_append -q -p $((4 * $2))M 4k"
 }
 
-# How many errors of requests the kernel has logged
-logged() {
-    dmesg | grep -c ' error, dev ' || :
+# Errors are counted where the kernel has them: of what it logs there is a limit
+tracing=/sys/kernel/tracing
+mount -t tracefs tracefs "$tracing"
+echo 'error != 0' > "$tracing/events/block/block_bio_complete/filter"
+for event in block_rq_error block_bio_complete; do
+    echo 1 > "$tracing/events/block/$event/enable"
+done
+
+errors() {
+    grep -c ' block_\(rq_error\|bio_complete\): ' "$tracing/trace" || :
 }
 
-# may_log COUNT COMMAND...: the most lines that the kernel may log meanwhile
-may_log() {
+# may_fail COUNT COMMAND...: the most requests that may fail in the kernel
+# meanwhile, as each may fill its log
+may_fail() {
     most=$1
-    before=$(logged)
+    before=$(errors)
     shift
     errors_expected "$@"
-    [ $(($(logged) - before)) -le "$most" ] ||
-        die "$*: the kernel's log has $(($(logged) - before)) more errors"
+    n=$(($(errors) - before))
+    [ "$n" -le "$most" ] || die "$*: $n requests have failed"
 }
