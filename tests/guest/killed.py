@@ -125,7 +125,7 @@ class Watcher:
         fits = [a for a in allowed if min(a[1], cap) <= end and
                 (not end or a[0] == known)]
         if not fits or data[:end] != pattern * (end // 4) or \
-                any(data[end:]):
+                data.count(0, end) != len(data) - end:
             raise Error(f'zone {zone} has {end} bytes of {known}, or not only '
                         f'that; allowed: {allowed}; seed {self.seed}')
         self.allowed[zone] = [[known, end]]

@@ -75,7 +75,7 @@ use_disks() {
         zone_do reset "$disk" 7
     done
     echo ready
-    until=$(($(cut -d . -f 1 /proc/uptime) + ${seconds:-60}))
+    until=$(($(cut -d . -f 1 /proc/uptime) + ${seconds:-35}))
     rounds=0
     while [ "$(cut -d . -f 1 /proc/uptime)" -lt "$until" ]; do
         fio_all "$@"

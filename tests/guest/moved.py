@@ -23,10 +23,14 @@ import time
 import machine
 import qmp
 
-# Between two moves
-SECONDS = (3.0, 8.0)
+# Between two moves; the first ones come early, so that slow machines have them
+SECONDS = (2.0, 5.0)
+EARLY_SECONDS = (0.0, 1.0)
+MIN_MOVES = 2
 # For one of them, at most
 LIMIT = 120
+# For the guest's power to go off
+END_LIMIT = 30
 # Of the guest's memory, little changes: it goes in one pass or two
 PARAMETERS = {'max-bandwidth': 1 << 33, 'downtime-limit': 3000}
 
@@ -64,11 +68,12 @@ class Qemu:
             raise
 
     def _connect(self, path):
+        end = time.monotonic() + LIMIT
         while True:
             try:
                 return qmp.Connection(path)
             except (FileNotFoundError, ConnectionRefusedError) as e:
-                if self.process.poll() is not None:
+                if self.process.poll() is not None or time.monotonic() > end:
                     raise Error('QEMU did not start') from e
             time.sleep(0.05)
 
@@ -153,7 +158,8 @@ class Mover:
         if self.error:
             output.append(self.error)
             status = None
-        if status == 0 and self.moves < 2:
+        if status == 0 and self.moves < MIN_MOVES:
+            output.append('too few moves')
             status = 1
         return status, output
 
@@ -175,30 +181,45 @@ class Mover:
             source.ask('migrate-set-parameters', **PARAMETERS)
             source.ask('migrate', uri=target.uri)
             source.wait_until('query-migrate', 'completed')
-            target.wait_until('query-status', 'running')
         except qmp.Error:
             target.end()
             raise
         self.qemu = target
         self.moves += 1
         source.end()
+        target.wait_until('query-status', 'running')
+
+    def _pause(self):
+        """Between two moves. Returns whether the script still works."""
+        seconds = EARLY_SECONDS if self.moves < MIN_MOVES else SECONDS
+        return not self.over.wait(self.random.uniform(*seconds))
+
+    def _has_ended(self):
+        """Whether the script has come to its end, and QEMU, too, or soon"""
+        if not self.over.is_set():
+            return False
+        try:
+            self.qemu.process.wait(END_LIMIT)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
 
     def _run(self):
         """Ends, and the lines with it, when the guest has ended"""
-        process = self.qemu.process
         try:
-            while process.poll() is None:
+            while self.qemu.process.poll() is None:
                 if not self.ready.is_set() or self.over.is_set():
                     time.sleep(0.1)
-                elif not self.over.wait(self.random.uniform(*SECONDS)):
+                elif self._pause():
                     self._move()
-                    process = self.qemu.process
-        except (qmp.Error, OSError, ValueError) as e:
-            # Once the script has ended, the guest may be gone at any moment
-            if not self.over.is_set():
+        except (qmp.Error, OSError, ValueError,
+                subprocess.SubprocessError) as e:
+            # The guest may be gone at any moment
+            if not self._has_ended():
                 self.error = str(e)
                 self.kill()
-        os.close(self.output)
+        finally:
+            os.close(self.output)
 
     def kill(self):
         """The guest hangs"""
@@ -207,6 +228,9 @@ class Mover:
     def _finish(self):
         """The lines have ended"""
         self.thread.join()
+        status = self.qemu.process.poll()
+        if status and not self.error:
+            self.error = f'QEMU ended with status {status}'
         self.qemu.end()
         self.lines.close()
         self.folder.cleanup()
