@@ -53,6 +53,7 @@ class Daemon:
             f'writable=on,num-queues=2,addr.type=unix,addr.path={self.socket}'
             + options]
         self.process = None
+        self.complaints = []
         self.start()
 
     def start(self):
@@ -65,12 +66,15 @@ class Daemon:
 
     def end(self, how=signal.SIGTERM):
         """End it, and return what all of them have said so far"""
+        early = self.process.poll() is not None
         self.process.send_signal(how)
-        self.process.wait()
+        status = self.process.wait()
         running.discard(self.process)
+        if early or status != (-how if how == signal.SIGKILL else 0):
+            self.complaints.append(f'ended with status {status}')
         with open(self.log, encoding='utf-8', errors='replace') as log:
             return [line for line in log.read().splitlines()
-                    if ASAN_NOTICE not in line]
+                    if ASAN_NOTICE not in line] + self.complaints
 
     def remove(self):
         """End it and leave nothing behind; returns what was said"""

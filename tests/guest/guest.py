@@ -7,6 +7,7 @@ from pathlib import Path
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import tarfile
 import tempfile
@@ -191,12 +192,13 @@ class Runner:
         return options + script.disk_options(images, dict(sockets))
 
     @staticmethod
-    def _boot(command, limit, see):
+    def _boot(command, limit, see, killed_by=0):
         """
         Run one guest.
 
         :param see: called with each line that the script prints, and with the
                     QEMU process
+        :param killed_by: the signal that is to end QEMU, if any
         :return: the script's exit status, or None; the lines; and whether
                  the limit was reached
         """
@@ -224,6 +226,9 @@ class Runner:
         if expired:
             status = None
             output.append(f'no end after {limit} s, killed')
+        elif guest.returncode != -killed_by:
+            status = status or 1
+            output.append(f'QEMU ended with status {guest.returncode}')
         return status, output, expired
 
     def _run_boots(self, script, folder, live):
@@ -268,7 +273,8 @@ class Runner:
         result = Result(1, [])
         for boot in range(1, int(variables.get('rounds', script.killed)) + 1):
             self._write_files(folder / 'files.tar', script, boot)
-            status, lines, expired = self._boot(command, script.limit, see)
+            status, lines, expired = self._boot(command, script.limit, see,
+                                                signal.SIGKILL)
             if status is not None or expired:
                 # Such a script never ends by itself
                 result.output += lines

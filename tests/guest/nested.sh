@@ -72,7 +72,7 @@ inner_died() {
     then
         exit 75
     fi
-    die 'the inner guest has ended'
+    die 'the inner guest has failed'
 }
 
 tell() {

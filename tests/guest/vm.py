@@ -49,8 +49,8 @@ class Qemu:
 
     def end(self):
         self.ask('quit')
-        self.process.wait()
+        status = self.process.wait()
         errors = open('/tmp/qemu-errors').read()
-        if errors:
-            sys.exit(f'QEMU complains: {errors}')
+        if errors or status:
+            sys.exit(f'QEMU ended with status {status}: {errors}')
         return open('/tmp/qemu-out').read()
