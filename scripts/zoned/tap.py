@@ -4,6 +4,7 @@
 from concurrent.futures import ThreadPoolExecutor
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -30,16 +31,21 @@ class Tally:
 
 def _execute(argv, env, cwd, timeout):
     """Run a program. Returns: what it printed, and its status or an error."""
+    error = None
     try:
-        proc = subprocess.run(argv, env=env, cwd=cwd, timeout=timeout,
+        with subprocess.Popen(argv, env=env, cwd=cwd, start_new_session=True,
                               stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, check=False)
-        return proc.stdout.decode(errors='replace'), proc.returncode
-    except subprocess.TimeoutExpired as e:
-        return ((e.stdout or b'').decode(errors='replace'),
-                f'killed after {timeout} s')
+                              stderr=subprocess.STDOUT) as proc:
+            try:
+                out, _ = proc.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                # With all that it has started
+                os.killpg(proc.pid, signal.SIGKILL)
+                out, _ = proc.communicate()
+                error = f'killed after {timeout} s'
     except OSError as e:
         return '', e
+    return out.decode(errors='replace'), error or proc.returncode
 
 
 def _count(tally, name, out, status):
@@ -64,7 +70,7 @@ def _count(tally, name, out, status):
             tally.fail(f'{name}: {match.group(2)}')
         else:
             tally.passed += 1
-    if planned is None or ran < planned:
+    if not planned or ran != planned:
         failed += 1
         tally.fail(f'{name}: ended after {ran} of {planned} tests '
                    f'(status {status})')

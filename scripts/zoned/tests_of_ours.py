@@ -38,6 +38,16 @@ def built_tests(build, directory):
     return wanted
 
 
+def check_built(tally, directory, built):
+    """Fail for each test program of ours in directory that is not built."""
+    sources = glob.glob(os.path.join(ROOT, directory, 'test-*.c')) + \
+        glob.glob(os.path.join(ROOT, directory, '*-test.c'))
+    for source in sorted(sources):
+        name = f'{directory}/{os.path.basename(source)[:-2]}'
+        if name not in built:
+            tally.fail(f'{name} is not built')
+
+
 def tap_argv(build, name):
     """How to run all cases of a built program, which then speaks TAP."""
     return [os.path.join(build, name), '--tap', '-k']
