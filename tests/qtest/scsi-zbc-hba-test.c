@@ -16,9 +16,9 @@
 
 #define TYPE_ZBC 0x14
 
-/* Guest memory: scripts, frames and requests, then sense, then data */
-#define HBA_SENSE 0x1f00
-#define HBA_DATA 0x2000
+/* Guest memory: scripts, frames, requests and rings, then sense, then data */
+#define HBA_SENSE 0x3f00
+#define HBA_DATA 0x4000
 
 /* Zones that have room for large writes, and many zones */
 #define LARGE_ZONES \
@@ -27,6 +27,9 @@
 #define MANY_ZONES \
     "driver=null-co,size=8388608,zoned.zone-size=4K," \
     "zoned.conventional-zones=3,zoned.zone-capacity=2K"
+#define NO_ZONES "driver=null-co,size=8388608"
+
+#define TARGET_FAILURE 0x044400
 
 typedef struct Hba Hba;
 
@@ -38,6 +41,7 @@ typedef struct HbaKind {
     /* Carry a command out, with this much data one way; returns its status */
     uint8_t (*command)(Hba *h, const uint8_t *cdb, uint8_t cdb_len, size_t out,
                        size_t in);
+    bool takes_no_memory;   /* for a command that moves data */
 } HbaKind;
 
 struct Hba {
@@ -304,11 +308,69 @@ static uint8_t mptsas_command(Hba *h, const uint8_t *cdb, uint8_t cdb_len,
     return qtest_readb(h->qts, h->mem + MPI_REPLY_FRAME + 0x0c);
 }
 
+/*
+ * pvscsi: a page each for the state of the rings with the scatter/gather list,
+ * for requests and for completions
+ */
+
+enum { PVSCSI_COMMAND = 0, PVSCSI_COMMAND_DATA = 4, PVSCSI_KICK = 0x3014 };
+
+#define PVSCSI_SETUP_RINGS 3
+#define PVSCSI_LIST 0x800
+#define PVSCSI_REQUESTS 0x1000
+#define PVSCSI_COMPLETIONS 0x2000
+
+static void pvscsi_start(Hba *h)
+{
+    const uint32_t page = h->mem / 4096;
+    const uint32_t setup[4 + 2 * 64] = {
+        1, 1, page, 0, page + 1, [4 + 64] = page + 2,
+    };
+    size_t i;
+
+    g_assert_cmpuint(h->mem % 4096, ==, 0);
+    qpci_io_writel(h->pdev, h->bar, PVSCSI_COMMAND, PVSCSI_SETUP_RINGS);
+    for (i = 0; i < ARRAY_SIZE(setup); i++) {
+        qpci_io_writel(h->pdev, h->bar, PVSCSI_COMMAND_DATA, setup[i]);
+    }
+}
+
+static uint8_t pvscsi_command(Hba *h, const uint8_t *cdb, uint8_t cdb_len,
+                              size_t out, size_t in)
+{
+    const gint64 start = g_get_monotonic_time();
+    const uint32_t half = (out + in) / 2;
+    const uint32_t index = qtest_readl(h->qts, h->mem);
+    uint8_t request[128] = { [0] = 1, [32] = 18, [56] = cdb_len };
+    uint8_t list[32] = { 0 };
+
+    stq_le_p(&list[0], h->mem + HBA_DATA);
+    stl_le_p(&list[8], half);
+    stq_le_p(&list[16], h->mem + HBA_DATA + half);
+    stl_le_p(&list[24], out + in - half);
+    qtest_bufwrite(h->qts, h->mem + PVSCSI_LIST, list, sizeof(list));
+    stq_le_p(&request[8], h->mem + PVSCSI_LIST);
+    stq_le_p(&request[16], out + in);
+    stq_le_p(&request[24], h->mem + HBA_SENSE);
+    request[36] = 1 | (out ? 0x10 : in ? 0x08 : 0x04);
+    memcpy(&request[40], cdb, cdb_len);
+    qtest_bufwrite(h->qts, h->mem + PVSCSI_REQUESTS + index % 32 * 128,
+                   request, sizeof(request));
+    qtest_writel(h->qts, h->mem, index + 1);
+    qpci_io_writel(h->pdev, h->bar, PVSCSI_KICK, 0);
+    while (qtest_readl(h->qts, h->mem + 12) == index) {
+        step(h, start);
+    }
+    return qtest_readw(h->qts, h->mem + PVSCSI_COMPLETIONS +
+                               index % 128 * 32 + 22);
+}
+
 static const HbaKind kinds[] = {
     { "am53c974", 0, false, NULL, esp_command },
     { "lsi53c895a", 1, false, NULL, lsi_command },
-    { "megasas", 0, true, NULL, megasas_command },
+    { "megasas", 0, true, NULL, megasas_command, true },
     { "mptsas1068", 1, true, mptsas_start, mptsas_command },
+    { "pvscsi", 0, true, pvscsi_start, pvscsi_command, true },
 };
 
 /*
@@ -476,11 +538,33 @@ static void test_report(const void *kind)
     hba_free(h);
 }
 
+/* Reads and writes for whose data there is no memory */
+static void test_no_memory(const void *kind)
+{
+    static const char *const nodes[] = { NO_ZONES, LARGE_ZONES };
+    size_t i;
+
+    for (i = 0; i < ARRAY_SIZE(nodes); i++) {
+        Hba *h = hba_new(kind, nodes[i]);
+        uint8_t cdb[16];
+
+        power_on(h);
+        rw_cdb(cdb, READ_16, 2048, 1);
+        g_assert_cmphex(hba_cmd(h, cdb, 0, 0), ==, TARGET_FAILURE);
+        rw_cdb(cdb, WRITE_16, 2048, 1);
+        g_assert_cmphex(hba_cmd(h, cdb, 0, 0), ==, TARGET_FAILURE);
+        g_assert_cmphex(hba_write(h, 2048, 1, 1), ==, 0);
+        rw_cdb(cdb, READ_16, 2048, 0);
+        g_assert_cmphex(hba_cmd(h, cdb, 0, 0), ==, 0);
+        hba_free(h);
+    }
+}
+
 /* HBAs without a driver here; a device that makes its disk is refused */
 static void test_realize(void)
 {
     static const char *const hbas[] = {
-        "dc390", "lsi53c810", "megasas-gen2", "pvscsi",
+        "dc390", "lsi53c810", "megasas-gen2",
         "qemu-xhci -device usb-bot", "qemu-xhci -device usb-uas",
     };
     g_autofree char *refused = NULL;
@@ -515,9 +599,14 @@ int main(int argc, char **argv)
                                                  kinds[i].device);
         g_autofree char *report = g_strdup_printf("/scsi/zbc-hba/%s/report",
                                                   kinds[i].device);
+        g_autofree char *memory = g_strdup_printf("/scsi/zbc-hba/%s/no-memory",
+                                                  kinds[i].device);
 
         qtest_add_data_func(write, &kinds[i], test_write);
         qtest_add_data_func(report, &kinds[i], test_report);
+        if (kinds[i].takes_no_memory) {
+            qtest_add_data_func(memory, &kinds[i], test_no_memory);
+        }
     }
     qtest_add_func("/scsi/zbc-hba/realize", test_realize);
     return g_test_run();
