@@ -1710,6 +1710,76 @@ static void test_zns103_metadata(void)
     reset_in_flight(",ms=8", NVME_CMD_WRITE);
 }
 
+/*
+ * A queue of 4 entries, without a driver: all of them are the same command.
+ * Returns its memory.
+ */
+static uint64_t small_queue(Disk *d, uint16_t id, const NvmeCmd *sqe)
+{
+    uint64_t addr = nvme_raw_alloc(d->m, 2 * NVME_RAW_PAGE);
+    NvmeRawCmd cmd = {
+        .opcode = NVME_ADM_CMD_CREATE_CQ,
+        .prp1 = addr,
+        .cdw10 = 7 << 16 | id,
+        .cdw11 = NVME_CQ_PC,
+    };
+    unsigned i;
+
+    g_assert_cmphex(nvme_raw_exec(d->c, 0, &cmd).status, ==, 0);
+    cmd.opcode = NVME_ADM_CMD_CREATE_SQ;
+    cmd.prp1 = addr + NVME_RAW_PAGE;
+    cmd.cdw10 = 3 << 16 | id;
+    cmd.cdw11 = id << 16 | NVME_SQ_PC;
+    for (i = 0; i < 4; i++) {
+        nvme_raw_put(d->m, cmd.prp1 + i * sizeof(*sqe), sqe, sizeof(*sqe));
+    }
+    g_assert_cmphex(nvme_raw_exec(d->c, 0, &cmd).status, ==, 0);
+    return addr;
+}
+
+/*
+ * While the last commands of one queue are cancelled, another one whose
+ * commands have just ended must not begin those that wait in it.
+ */
+static void test_zns103_waiting(void)
+{
+    const NvmeRawConfig config = { .css = 6, .queues = 0, .depth = 16 };
+    Disk *d = disk_new_on(SLOW "-blockdev driver=null-co,node-name=slower,"
+                          "latency-ns=20000000,size=65536 ", "",
+                          " -device nvme-ns,nsid=2,drive=slower");
+    NvmeRawCmd reset = nvme_raw_zone_cmd(d->ns, 0, ACTION(RESET), ALL);
+    uint64_t data = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    NvmeCmd read = {
+        .opcode = NVME_CMD_READ,
+        .nsid = cpu_to_le32(2),
+        .dptr.prp1 = cpu_to_le64(data),
+    };
+    unsigned round, i;
+    uint64_t queue;
+
+    nvme_raw_disable(d->c);
+    d->ns->qid = 2;
+    for (round = 0; round < 3; round++) {
+        nvme_raw_enable(d->c, &config);
+        nvme_raw_create_queue(d->c, 2, 16);
+        queue = small_queue(d, 1, &read);
+        for (i = 0; i < NR_ZONES; i++) {
+            g_assert_cmphex(zone_send(d, i, ACTION(FINISH)), ==, 0);
+        }
+        nvme_raw_submit(d->c, 2, &reset);
+        nvme_raw_poke(d->c, 0x1008, 3);
+        nvme_raw_poke(d->c, 0x1008, 2);
+        nvme_raw_disable(d->c);
+        nvme_raw_free(d->m, queue);
+    }
+    nvme_raw_enable(d->c, NULL);
+    settle(d);
+    g_assert_cmphex(send_all(d, ACTION(RESET)), ==, 0);
+    assert_zone(d, 0, STATE(EMPTY), 0);
+    nvme_raw_free(d->m, data);
+    disk_free(d);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -1761,6 +1831,7 @@ static const struct {
     { "separate-metadata", test_separate_metadata },
     { "ZNS-103/reset-all", test_zns103_reset_all },
     { "ZNS-103/metadata", test_zns103_metadata },
+    { "ZNS-103/waiting", test_zns103_waiting },
 };
 
 int main(int argc, char **argv)
