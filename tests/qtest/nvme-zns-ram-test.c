@@ -1780,6 +1780,45 @@ static void test_zns103_waiting(void)
     disk_free(d);
 }
 
+/*
+ * A read into another device's BAR needs the one bounce buffer that there is.
+ * The next one waits for it, not for the drive, when it is cancelled.
+ */
+static void test_cancel_waiting_for_memory(void)
+{
+    NvmeRaw *m = nvme_raw_boot(SLOW "-device nvme,serial=raw "
+                               "-device nvme-ns,nsid=1,drive=disk "
+                               "-device edu,addr=10");
+    NvmeRawCtrl *c = nvme_raw_ctrl(m, 0);
+    QPCIDevice *edu = qpci_device_find(nvme_raw_qos(m)->pcibus,
+                                       QPCI_DEVFN(0x10, 0));
+    g_autofree NvmeRawNs *ns = NULL;
+    uint8_t got[BS];
+    NvmeRawCmd cmd;
+    uint16_t cid;
+
+    g_assert_nonnull(edu);
+    qpci_device_enable(edu);
+    nvme_raw_enable(c, NULL);
+    ns = nvme_raw_ns(c, 1);
+    cmd = nvme_raw_rw(ns, NVME_CMD_READ, 0, 1);
+    cmd.prp1 = qpci_iomap(edu, 0, NULL).addr + 4096;
+
+    cid = nvme_raw_submit(c, 1, &cmd);
+    nvme_raw_submit(c, 2, &cmd);
+    nvme_raw_delete_queue(c, 2);
+    g_assert_cmphex(nvme_raw_wait(c, 1, cid).status, ==, 0);
+
+    nvme_raw_submit(c, 1, &cmd);
+    nvme_raw_submit(c, 1, &cmd);
+    nvme_raw_disable(c);
+    nvme_raw_enable(c, NULL);
+    g_assert_cmphex(nvme_raw_exec(c, 1, &cmd).status, ==, 0);
+    g_assert_cmphex(nvme_raw_read(ns, 0, 1, got), ==, 0);
+    g_free(edu);
+    nvme_raw_quit(m);
+}
+
 static const struct {
     const char *name;
     void (*fn)(void);
@@ -1832,6 +1871,7 @@ static const struct {
     { "ZNS-103/reset-all", test_zns103_reset_all },
     { "ZNS-103/metadata", test_zns103_metadata },
     { "ZNS-103/waiting", test_zns103_waiting },
+    { "cancel-waiting-for-memory", test_cancel_waiting_for_memory },
 };
 
 int main(int argc, char **argv)
