@@ -66,6 +66,7 @@
 
 typedef enum Op {
     APPEND, WRITE, READ, REPORT, OPEN, CLOSE, FINISH, RESET, RESET_ALL, FLUSH,
+    COPY_BLOCKS,                /* NVMe only */
 } Op;
 
 typedef struct Machine Machine;
@@ -735,6 +736,10 @@ static void nvme_put(Machine *m, unsigned int i, Op op, unsigned int zone)
     case FLUSH:
         cmd = (NvmeRawCmd) { .opcode = NVME_CMD_FLUSH, .nsid = 1 };
         break;
+    case COPY_BLOCKS:
+        /* As many ranges, all of them block 0 */
+        cmd = nvme_raw_rw(m->ns, NVME_CMD_COPY, slba, LEN);
+        break;
     default:
         g_assert_not_reached();
     }
@@ -885,6 +890,24 @@ static const Front nvme_private = {
     .options = "-device nvme,id=dev,serial=hotplug,addr=5 "
                "-device nvme-ns,drive=zbd,nsid=1,bus=dev",
     .keeps_node = true,
+    .unplug = pci_unplug,
+    .start = nvme_private_start,
+    .stop = nvme_stop,
+    .put = nvme_put,
+    .kick = nvme_kick,
+    .wait = nvme_wait,
+    .is_good = nvme_is_good,
+};
+
+/* The same with zones of its own, which go with it */
+static const Front nvme_ram = {
+    .name = "nvme-ram",
+    .options = "-blockdev node-name=zbd,driver=null-co,latency-ns=3000000,"
+               "memory-backed=on,size=1114112 "
+               "-device nvme,id=dev,serial=hotplug,addr=5 "
+               "-device nvme-ns,drive=zbd,nsid=1,bus=dev,zoned=on,"
+               "zoned.zone_size=64K,zoned.zone_capacity=48K,"
+               "zoned.max_open=4,zoned.max_active=6,logical_block_size=512",
     .unplug = pci_unplug,
     .start = nvme_private_start,
     .stop = nvme_stop,
@@ -1323,6 +1346,33 @@ static void test_private(const void *data)
     }
 }
 
+/* Commands of several steps are in flight when the zones go */
+static void test_ram(const void *data)
+{
+    const Case *c = data;
+    const unsigned int rounds = nr_rounds();
+    unsigned int i, j;
+
+    for (i = 0; i < rounds; i++) {
+        Machine *m = machine_new(c->front, c->backend);
+
+        m->front->start(m);
+        assert_whole(m);
+        for (j = 0; j < NR_ZONES / 2; j++) {
+            put(m, FINISH, j);
+        }
+        g_assert_true(all_good(m));
+        put(m, COPY_BLOCKS, NR_ZONES - 1);
+        put(m, COPY_BLOCKS, NR_ZONES - 2);
+        put(m, RESET_ALL, 0);
+        m->front->kick(m);
+        m->front->unplug(m);
+        m->front->stop(m);
+        node_del(m);
+        machine_free(m);
+    }
+}
+
 static void add(const char *name, const Case *c, void (*test)(const void *))
 {
     g_autofree char *path = g_strdup_printf("/zoned/hotplug/%s/%s/%s",
@@ -1334,9 +1384,11 @@ static void add(const char *name, const Case *c, void (*test)(const void *))
 
 int main(int argc, char **argv)
 {
+    const Case ram = { &nvme_ram, &backends[0] };
     size_t i, j;
 
     g_test_init(&argc, &argv, NULL);
+    add("unplug", &ram, test_ram);
     for (j = 0; j < ARRAY_SIZE(backends); j++) {
         const Case c = { &nvme_private, &backends[j] };
 
