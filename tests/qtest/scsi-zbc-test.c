@@ -1786,14 +1786,16 @@ static void test_werror(void)
 }
 
 /* What fails with an I/O error waits for the VM to go on, and is done then */
-static void stopped_until_cont(Disk *d, const uint8_t *cdb, size_t out_len)
+/* Returns the sense that the command then ends with */
+static uint32_t stopped_until_cont(Disk *d, const uint8_t *cdb, size_t out_len,
+                                   size_t in_len)
 {
-    queue_cmd(d, 0, 0, cdb, d->mem + MEM_DATA, out_len, 0);
+    queue_cmd(d, 0, 0, cdb, d->mem + MEM_DATA, out_len, in_len);
     qvirtqueue_kick(d->qts, d->vdev, d->vq[REQUEST_QUEUE], 0);
     qtest_qmp_eventwait(d->qts, "STOP");
     qobject_unref(qtest_qmp(d->qts, "{'execute': 'cont'}"));
     disk_wait(d, 1);
-    g_assert_cmphex(slot_result(d, 0), ==, 0);
+    return slot_result(d, 0);
 }
 
 static void test_retry_mgmt(void)
@@ -1804,7 +1806,7 @@ static void test_retry_mgmt(void)
     uint8_t cdb[16] = { ZBC_OUT, FINISH };
 
     stq_be_p(&cdb[2], ZONE(SEQ));
-    stopped_until_cont(d, cdb, 0);
+    g_assert_cmphex(stopped_until_cont(d, cdb, 0, 0), ==, 0);
     assert_zone(d, SEQ, FULL, 0);
     disk_free(d);
 
@@ -1912,8 +1914,25 @@ static void test_retry(void)
     uint8_t cdb[16];
 
     rw_cdb(cdb, WRITE_16, ZONE(SEQ), 1);
-    stopped_until_cont(d, cdb, 512);
+    g_assert_cmphex(stopped_until_cont(d, cdb, 512, 0), ==, 0);
     assert_zone(d, SEQ, IOPEN, 1);
+    disk_free(d);
+}
+
+/* A read whose look at the zones fails is not exempt from it later */
+static void test_retry_check(void)
+{
+    Disk *d = disk_new(HM_FAULTY ",set-state.0.event=zone_open,"
+                       "set-state.0.new_state=2,inject-error.0.state=2,"
+                       "inject-error.0.event=zone_report,"
+                       "inject-error.0.errno=5,inject-error.0.once=on,"
+                       "inject-error.0.iotype=zone-report",
+                       ",urswrz=off,rerror=stop");
+    uint8_t cdb[16];
+
+    g_assert_cmphex(mgmt(d, OPEN, ZONE(SEQ)), ==, 0);
+    rw_cdb(cdb, READ_16, ZONE(SEQ), 1);
+    g_assert_cmphex(stopped_until_cont(d, cdb, 0, 512), ==, READ_UNWRITTEN);
     disk_free(d);
 }
 
@@ -2383,6 +2402,7 @@ static const struct {
     { "ZBC-105", test_zbc105 },
     { "werror", test_werror },
     { "retry", test_retry },
+    { "retry-check", test_retry_check },
     { "retry-mgmt", test_retry_mgmt },
     { "stats", test_zone_stats },
     { "lost-zones", test_lost_zones },
