@@ -109,16 +109,26 @@ bool zbc_begin_callback(SCSIRequest *req)
     return true;
 }
 
+/* SYNCHRONIZE CACHE(16), as scsi-disk.c does the other one */
+typedef struct ZbcFlush {
+    SCSIRequest req;
+    BlockAcctCookie acct;
+} ZbcFlush;
+
 static void flush_done(void *opaque, int ret)
 {
-    SCSIRequest *req = opaque;
+    ZbcFlush *f = opaque;
+    SCSIRequest *req = &f->req;
+    BlockAcctStats *stats = blk_get_stats(req->dev->conf.blk);
     AioContext *ctx = zbc_context(req);
 
     aio_context_acquire(ctx);
     if (zbc_begin_callback(req)) {
         if (ret < 0) {
+            block_acct_failed(stats, &f->acct);
             zbc_complete_io_error(req, ret);
         } else {
+            block_acct_done(stats, &f->acct);
             scsi_req_complete(req, GOOD);
         }
         scsi_req_unref(req);
@@ -128,13 +138,21 @@ static void flush_done(void *opaque, int ret)
 
 static int32_t flush_send_command(SCSIRequest *req, uint8_t *cdb)
 {
+    ZbcFlush *f = DO_UPCAST(ZbcFlush, req, req);
+    BlockBackend *blk = req->dev->conf.blk;
+
+    if (!blk_is_available(blk)) {
+        zbc_complete_sense(req, SENSE_CODE(NO_MEDIUM));
+        return 0;
+    }
     scsi_req_ref(req);
-    req->aiocb = blk_aio_flush(req->dev->conf.blk, flush_done, req);
+    block_acct_start(blk_get_stats(blk), &f->acct, 0, BLOCK_ACCT_FLUSH);
+    req->aiocb = blk_aio_flush(blk, flush_done, f);
     return 0;
 }
 
 static const SCSIReqOps flush_ops = {
-    .size = sizeof(SCSIRequest),
+    .size = sizeof(ZbcFlush),
     .send_command = flush_send_command,
 };
 

@@ -1489,6 +1489,17 @@ static void test_zbc76(void)
  * Other commands
  */
 
+static int flushes(Disk *d, const char *counter)
+{
+    QDict *rsp = qtest_qmp(d->qts, "{'execute': 'query-blockstats'}");
+    QDict *device = qobject_to(QDict, qlist_entry_obj(
+        qlist_first(qdict_get_qlist(rsp, "return"))));
+    int n = qdict_get_int(qdict_get_qdict(device, "stats"), counter);
+
+    qobject_unref(rsp);
+    return n;
+}
+
 static void test_zbc78(void)
 {
     uint8_t sync10[16] = { SYNCHRONIZE_CACHE };
@@ -1499,6 +1510,22 @@ static void test_zbc78(void)
     g_assert_cmphex(cmd_in(d, sync10, NULL, 0), ==, 0);
     g_assert_cmphex(cmd_in(d, sync16, NULL, 0), ==, 0);
     g_assert_cmphex(do_read(d, ZONE(SEQ), 8), ==, 0);
+    g_assert_cmpint(flushes(d, "flush_operations"), ==, 2);
+    disk_free(d);
+}
+
+static void test_zbc78_error(void)
+{
+    uint8_t sync16[16] = { SYNCHRONIZE_CACHE_16 };
+    Disk *d = disk_new(HM_FAULTY ",inject-error.0.event=none,"
+                       "inject-error.0.errno=5,inject-error.0.once=on,"
+                       "inject-error.0.iotype=flush", ",werror=report");
+
+    g_assert_cmphex(do_write(d, ZONE(SEQ), 8), ==, 0);
+    g_assert_cmphex(cmd_in(d, sync16, NULL, 0), ==, 0xb0006);
+    g_assert_cmphex(cmd_in(d, sync16, NULL, 0), ==, 0);
+    g_assert_cmpint(flushes(d, "flush_operations"), ==, 1);
+    g_assert_cmpint(flushes(d, "failed_flush_operations"), ==, 1);
     disk_free(d);
 }
 
@@ -2386,6 +2413,7 @@ static const struct {
     { "ZBC-75", test_zbc75, true },
     { "ZBC-76", test_zbc76 },
     { "ZBC-78", test_zbc78, true },
+    { "ZBC-78/error", test_zbc78_error },
     { "ZBC-79", test_zbc79 },
     { "ZBC-80", test_zbc80, true },
     { "ZBC-81", test_zbc81 },
