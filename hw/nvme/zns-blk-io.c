@@ -214,8 +214,7 @@ static uint16_t coroutine_fn co_write_zeroes(NvmeZnsBlkRequest *z,
 static uint16_t check_append(const NvmeZnsBlkRequest *z, uint64_t slba,
                              int64_t bytes)
 {
-    if (slba % z->ns->zone_size ||
-        nvme_zns_blk_exceeds(bytes, nvme_zns_blk_zasl(z->n))) {
+    if (slba % z->ns->zone_size || nvme_zns_blk_exceeds(bytes, z->n->zasl)) {
         return NVME_INVALID_FIELD;
     }
     return NVME_SUCCESS;

@@ -66,6 +66,9 @@ bool nvme_zns_blk_init(NvmeNamespace *ns, Error **errp);
 /**
  * nvme_zns_blk_zasl:
  *
+ * Looks at all namespaces; what appends are held against is kept in n->zasl,
+ * and is set again when a namespace is attached or detached.
+ *
  * Returns: the Zone Append Size Limit that @n tells, which is zoned.zasl
  * unless the drive of a namespace takes only shorter appends.
  */
