@@ -701,6 +701,39 @@ static void test_zns17_node(Mode mode)
     disk_free(d);
 }
 
+static void assert_append_limit(Disk *d, uint8_t zasl, uint32_t nlb)
+{
+    g_assert_cmphex(id_zasl(d), ==, zasl);
+    g_assert_cmphex(append_to(d, 0, nlb + 1), ==, ERR(INVALID_FIELD));
+    g_assert_cmphex(append_to(d, 0, nlb), ==, 0);
+    g_assert_cmphex(zone_send(d, 0, ACTION(RESET)), ==, 0);
+}
+
+/* The lowest limit goes with its namespace, and comes back with it */
+static void test_zns17_attachment(Mode mode)
+{
+    Disk *d = disk_new_conf((Config) {
+        .mode = mode,
+        .nr_ctrls = 1,
+        .more = "-blockdev driver=null-co,node-name=short,size=" SIZE
+                ",zoned.zone-size=64K,zoned.max-append-size=8K "
+                "-device nvme-ns,nsid=2,drive=short",
+    });
+    NvmeRawCmd cmd = { .opcode = NVME_ADM_CMD_NS_ATTACHMENT, .nsid = 2 };
+    uint16_t list[2048] = { cpu_to_le16(1), 0 };
+
+    assert_append_limit(d, 1, 16);
+    cmd.cdw10 = NVME_NS_ATTACHMENT_DETACH;
+    g_assert_cmphex(nvme_raw_out(d->c, 0, cmd, list, sizeof(list)).status, ==,
+                    0);
+    assert_append_limit(d, 3, 64);
+    cmd.cdw10 = NVME_NS_ATTACHMENT_ATTACH;
+    g_assert_cmphex(nvme_raw_out(d->c, 0, cmd, list, sizeof(list)).status, ==,
+                    0);
+    assert_append_limit(d, 1, 16);
+    disk_free(d);
+}
+
 static void test_zns19(Mode mode)
 {
     Disk *d = disk_new_conf((Config) { .mode = mode,
@@ -2903,6 +2936,7 @@ static const struct {
     { "ZNS-16", test_zns16, ANY },
     { "ZNS-17", test_zns17, ANY },
     { "ZNS-17/node", test_zns17_node, NULL_DISK },
+    { "ZNS-17/attachment", test_zns17_attachment, BLOCK },
     { "ZNS-19", test_zns19, ANY },
     { "ZNS-20", test_zns20, ANY },
     { "ZNS-21", test_zns21, ANY },
