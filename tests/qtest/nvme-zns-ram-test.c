@@ -1711,6 +1711,51 @@ static void test_zns103_metadata(void)
 }
 
 /*
+ * The write of a Copy begins when the drain of a shutdown has waited for its
+ * read, and the zone that it writes to is closed meanwhile.
+ */
+static void shutdown_in_copy(bool zrwa)
+{
+    Disk *d = disk_new_on(SLOW, "", zrwa ? ZRWA_PROPS("2") : "");
+    uint64_t addr = nvme_raw_alloc(d->m, NVME_RAW_PAGE);
+    NvmeRawCmd cmd = nvme_raw_rw(d->ns, NVME_CMD_COPY, ZONE(1), 1);
+    unsigned round;
+    NvmeRawZone z;
+    uint16_t cid;
+
+    cmd.prp1 = addr;
+    for (round = 0; round < 3; round++) {
+        if (zrwa) {
+            g_assert_cmphex(open_zrwa(d, 1), ==, 0);
+        }
+        cid = nvme_raw_submit(d->c, 1, &cmd);
+        /* It has begun */
+        nvme_raw_zone(d->ns, 0);
+        nvme_raw_shutdown(d->c);
+        g_assert_cmphex(nvme_raw_wait(d->c, 1, cid).status, ==, 0);
+        z = nvme_raw_zone(d->ns, ZONE(1));
+        g_assert_true(z.state != STATE(EMPTY) || z.wp == ZONE(1));
+        nvme_raw_disable(d->c);
+        nvme_raw_enable(d->c, NULL);
+        g_assert_cmphex(write_at(d, z.wp, 1), ==, 0);
+        g_assert_cmphex(zone_send(d, 1, ACTION(RESET)), ==, 0);
+        assert_zone(d, 1, STATE(EMPTY), 0);
+    }
+    nvme_raw_free(d->m, addr);
+    disk_free(d);
+}
+
+static void test_shutdown_copy(void)
+{
+    shutdown_in_copy(false);
+}
+
+static void test_shutdown_copy_zrwa(void)
+{
+    shutdown_in_copy(true);
+}
+
+/*
  * A queue of 4 entries, without a driver: all of them are the same command.
  * Returns its memory.
  */
@@ -1871,6 +1916,8 @@ static const struct {
     { "ZNS-103/reset-all", test_zns103_reset_all },
     { "ZNS-103/metadata", test_zns103_metadata },
     { "ZNS-103/waiting", test_zns103_waiting },
+    { "shutdown-copy", test_shutdown_copy },
+    { "shutdown-copy/zrwa", test_shutdown_copy_zrwa },
     { "cancel-waiting-for-memory", test_cancel_waiting_for_memory },
 };
 
