@@ -1826,6 +1826,57 @@ static void test_zns103_waiting(void)
 }
 
 /*
+ * A queue is deleted twice, and the second command waits for a free request of
+ * the admin queue, which there is while the first one cancels what is in
+ * flight.
+ */
+static void test_delete_twice(void)
+{
+    enum { DEPTH = 3 };
+    const NvmeRawConfig config = { .css = 6, .queues = 0, .depth = DEPTH };
+    NvmeRaw *m = nvme_raw_boot(SLOW "-blockdev driver=null-co,node-name=slower,"
+                               "latency-ns=20000000,size=65536 "
+                               "-device nvme,serial=raw "
+                               "-device nvme-ns,nsid=1,drive=disk "
+                               "-device nvme-ns,nsid=2,drive=slower");
+    NvmeRawCtrl *c = nvme_raw_ctrl(m, 0);
+    NvmeRawCmd event = { .opcode = NVME_ADM_CMD_ASYNC_EV_REQ };
+    NvmeRawCmd format = { .opcode = NVME_ADM_CMD_FORMAT_NVM, .nsid = 1 };
+    NvmeDeleteQ sqe = { .opcode = NVME_ADM_CMD_DELETE_SQ,
+                        .qid = cpu_to_le16(1) };
+    g_autofree NvmeRawNs *ns = NULL;
+    uint8_t got[4096];
+    NvmeRawCmd read;
+    unsigned i, tail = 0;
+    uint64_t asq;
+
+    nvme_raw_enable(c, &config);
+    nvme_raw_create_queue(c, 1, 16);
+    tail += 2;
+    ns = nvme_raw_ns(c, 2);
+    tail += 1;
+    read = nvme_raw_rw(ns, NVME_CMD_READ, 0, 1);
+    read.prp1 = nvme_raw_alloc(m, NVME_RAW_PAGE);
+    nvme_raw_submit(c, 1, &read);
+    nvme_raw_submit(c, 0, &event);
+    nvme_raw_submit(c, 0, &format);
+    tail += 2;
+
+    /* Until all three have begun */
+    for (i = 0; i < 3; i++) {
+        asq = nvme_raw_reg(c, NVME_REG_ASQ);
+    }
+    for (i = 0; i < 2; i++) {
+        nvme_raw_put(m, asq + tail++ % DEPTH * sizeof(sqe), &sqe, sizeof(sqe));
+    }
+    nvme_raw_poke(c, 0x1000, tail % DEPTH);
+    nvme_raw_disable(c);
+    nvme_raw_enable(c, NULL);
+    g_assert_cmphex(nvme_raw_read(ns, 0, 1, got), ==, 0);
+    nvme_raw_quit(m);
+}
+
+/*
  * A read into another device's BAR needs the one bounce buffer that there is.
  * The next one waits for it, not for the drive, when it is cancelled.
  */
@@ -1916,6 +1967,7 @@ static const struct {
     { "ZNS-103/reset-all", test_zns103_reset_all },
     { "ZNS-103/metadata", test_zns103_metadata },
     { "ZNS-103/waiting", test_zns103_waiting },
+    { "delete-twice", test_delete_twice },
     { "shutdown-copy", test_shutdown_copy },
     { "shutdown-copy/zrwa", test_shutdown_copy_zrwa },
     { "cancel-waiting-for-memory", test_cancel_waiting_for_memory },
