@@ -18,6 +18,8 @@
 #include "qemu/units.h"
 #include "qapi/qmp/qdict.h"
 #include "qapi/qmp/qlist.h"
+#include "qapi/qmp/qnull.h"
+#include "qapi/qmp/qstring.h"
 #include "standard-headers/linux/virtio_blk.h"
 #include "standard-headers/linux/virtio_config.h"
 #include "standard-headers/linux/virtio_pci.h"
@@ -25,6 +27,14 @@
 #include "libqos/libqos-pc.h"
 #include "libqos/virtio-pci.h"
 #include "zoned-qmp.h"
+#ifdef CONFIG_VHOST_USER_BLK_SERVER
+#include <sys/eventfd.h>
+#include <sys/un.h>
+#include "qapi/error.h"
+#include "qemu/atomic.h"
+#include "qemu/memfd.h"
+#include "subprojects/libvhost-user/libvhost-user.h" /* only for the messages */
+#endif
 
 #define DEVFN QPCI_DEVFN(4, 0)
 
@@ -3471,6 +3481,395 @@ static void test_remote_no_space(void)
     do_remote_no_space(APPEND, 0, 8);
 }
 
+#ifdef CONFIG_VHOST_USER_BLK_SERVER
+
+/*
+ * A client that speaks vhost-user itself, to an export of QEMU.  Addresses are
+ * offsets into the memory that both share: there, the three parts of each queue
+ * come first, and then its requests.
+ */
+
+#define PEER_VERSION 1
+#define PEER_QUEUES 2
+#define PEER_RING 8                     /* descriptors of a queue */
+#define PEER_PAGE 4096
+#define PEER_QUEUE(q) ((q) * 8 * PEER_PAGE)
+#define PEER_AVAIL(q) (PEER_QUEUE(q) + PEER_PAGE)
+#define PEER_USED(q) (PEER_QUEUE(q) + 2 * PEER_PAGE)
+#define PEER_DATA(q) (PEER_QUEUE(q) + 3 * PEER_PAGE)
+#define PEER_MEM PEER_QUEUE(PEER_QUEUES)
+
+typedef struct Peer {
+    int sock;
+    int memfd;
+    uint8_t *mem;
+    int kick[PEER_QUEUES], call;
+    unsigned int nr_desc[PEER_QUEUES];
+} Peer;
+
+static void peer_send(Peer *p, int request, VhostUserMsg *msg, size_t size,
+                      int fd)
+{
+    char control[CMSG_SPACE(sizeof(fd))] = { };
+    struct iovec iov = { msg, VHOST_USER_HDR_SIZE + size };
+    struct msghdr hdr = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct cmsghdr *cmsg;
+
+    msg->request = request;
+    msg->flags = PEER_VERSION;
+    msg->size = size;
+    if (fd >= 0) {
+        hdr.msg_control = control;
+        hdr.msg_controllen = sizeof(control);
+        cmsg = CMSG_FIRSTHDR(&hdr);
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+        memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+    }
+    g_assert_cmpint(sendmsg(p->sock, &hdr, 0), ==, iov.iov_len);
+}
+
+static void peer_send_u64(Peer *p, int request, uint64_t value, int fd)
+{
+    VhostUserMsg msg = { .payload.u64 = value };
+
+    peer_send(p, request, &msg, sizeof(value), fd);
+}
+
+static void peer_send_state(Peer *p, int request, unsigned int queue,
+                            unsigned int num)
+{
+    VhostUserMsg msg = { .payload.state = { .index = queue, .num = num } };
+
+    peer_send(p, request, &msg, sizeof(msg.payload.state), -1);
+}
+
+/* Wait for the answer to @request */
+static void peer_receive(Peer *p, int request)
+{
+    VhostUserMsg msg;
+
+    g_assert_cmpint(recv(p->sock, &msg, VHOST_USER_HDR_SIZE, MSG_WAITALL), ==,
+                    VHOST_USER_HDR_SIZE);
+    g_assert_cmpint(msg.request, ==, request);
+    g_assert_cmpuint(msg.size, <=, sizeof(msg.payload));
+    g_assert_cmpint(recv(p->sock, &msg.payload, msg.size, MSG_WAITALL), ==,
+                    msg.size);
+}
+
+/* Returns when the export has seen all messages up to now */
+static void peer_sync(Peer *p)
+{
+    VhostUserMsg msg;
+
+    peer_send(p, VHOST_USER_GET_FEATURES, &msg, 0, -1);
+    peer_receive(p, VHOST_USER_GET_FEATURES);
+}
+
+static Peer *peer_new(const char *path)
+{
+    const struct timeval timeout = { .tv_sec = TIMEOUT_US / 1000000 };
+    struct sockaddr_un addr = { .sun_family = AF_UNIX };
+    VhostUserMsg msg = { };
+    Peer *p = g_new0(Peer, 1);
+    unsigned int q;
+
+    pstrcpy(addr.sun_path, sizeof(addr.sun_path), path);
+    p->sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    g_assert_cmpint(p->sock, >=, 0);
+    g_assert_cmpint(setsockopt(p->sock, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+                               sizeof(timeout)), ==, 0);
+    g_assert_cmpint(connect(p->sock, (struct sockaddr *)&addr, sizeof(addr)),
+                    ==, 0);
+    p->mem = qemu_memfd_alloc("peer", PEER_MEM, 0, &p->memfd, &error_abort);
+    p->call = eventfd(0, 0);
+    g_assert_cmpint(p->call, >=, 0);
+
+    peer_send_u64(p, VHOST_USER_SET_FEATURES, 1ull << VIRTIO_F_VERSION_1 |
+                  F_ZONED, -1);
+    msg.payload.memory.nregions = 1;
+    msg.payload.memory.regions[0].memory_size = PEER_MEM;
+    peer_send(p, VHOST_USER_SET_MEM_TABLE, &msg, sizeof(msg.payload.memory),
+              p->memfd);
+    for (q = 0; q < PEER_QUEUES; q++) {
+        p->kick[q] = eventfd(0, 0);
+        g_assert_cmpint(p->kick[q], >=, 0);
+        peer_send_state(p, VHOST_USER_SET_VRING_NUM, q, PEER_RING);
+        msg.payload.addr = (struct vhost_vring_addr) {
+            .index = q,
+            .desc_user_addr = PEER_QUEUE(q),
+            .avail_user_addr = PEER_AVAIL(q),
+            .used_user_addr = PEER_USED(q),
+        };
+        peer_send(p, VHOST_USER_SET_VRING_ADDR, &msg,
+                  sizeof(msg.payload.addr), -1);
+        peer_send_u64(p, VHOST_USER_SET_VRING_CALL, q, p->call);
+        peer_send_u64(p, VHOST_USER_SET_VRING_KICK, q, p->kick[q]);
+    }
+    peer_sync(p);
+    return p;
+}
+
+static void peer_free(Peer *p)
+{
+    unsigned int q;
+
+    for (q = 0; q < PEER_QUEUES; q++) {
+        close(p->kick[q]);
+    }
+    close(p->call);
+    close(p->sock);
+    qemu_memfd_free(p->mem, PEER_MEM, p->memfd);
+    g_free(p);
+}
+
+static uint16_t peer_done(Peer *p, unsigned int queue)
+{
+    return lduw_le_p(p->mem + PEER_USED(queue) + 2);
+}
+
+static void peer_wait(Peer *p, unsigned int queue, uint16_t nr)
+{
+    const gint64 start = g_get_monotonic_time();
+
+    while (peer_done(p, queue) != nr) {
+        g_assert(g_get_monotonic_time() - start <= TIMEOUT_US);
+        g_usleep(1000);
+    }
+}
+
+static void peer_add_desc(Peer *p, unsigned int queue, unsigned int at,
+                          unsigned int len, unsigned int flags,
+                          unsigned int next)
+{
+    struct vring_desc *desc = (void *)(p->mem + PEER_QUEUE(queue));
+
+    g_assert_cmpuint(p->nr_desc[queue], <, PEER_RING);
+    desc[p->nr_desc[queue]++] = (struct vring_desc) {
+        .addr = cpu_to_le64(PEER_DATA(queue) + at),
+        .len = cpu_to_le32(len),
+        .flags = cpu_to_le16(flags),
+        .next = cpu_to_le16(next),
+    };
+}
+
+static void peer_add_head(Peer *p, unsigned int queue, unsigned int head)
+{
+    uint8_t *avail = p->mem + PEER_AVAIL(queue);
+    const uint16_t index = lduw_le_p(avail + 2);
+
+    stw_le_p(avail + 4 + 2 * index, head);
+    smp_wmb(); /* the export may look at the index at any time */
+    stw_le_p(avail + 2, index + 1);
+}
+
+static void peer_kick(Peer *p, unsigned int queue)
+{
+    g_assert_cmpint(eventfd_write(p->kick[queue], 1), ==, 0);
+}
+
+/* A write of one sector, without a kick */
+static void peer_add_write(Peer *p, unsigned int queue, uint64_t sector)
+{
+    const unsigned int head = p->nr_desc[queue], at = head * 1024;
+
+    put_header(p->mem + PEER_DATA(queue) + at, OUT, 0, sector);
+    peer_add_desc(p, queue, at, 16 + 512, VRING_DESC_F_NEXT, head + 1);
+    peer_add_desc(p, queue, at + 1023, 1, VRING_DESC_F_WRITE, 0);
+    peer_add_head(p, queue, head);
+}
+
+static void peer_write(Peer *p, unsigned int queue, uint64_t sector)
+{
+    peer_add_write(p, queue, sector);
+    peer_kick(p, queue);
+}
+
+/* A chain of descriptors without end */
+static void peer_loop(Peer *p, unsigned int queue)
+{
+    const unsigned int head = p->nr_desc[queue];
+
+    peer_add_desc(p, queue, 0, 16, VRING_DESC_F_NEXT, head);
+    peer_add_head(p, queue, head);
+    peer_kick(p, queue);
+}
+
+static void peer_stop(Peer *p, unsigned int queue)
+{
+    peer_send_state(p, VHOST_USER_GET_VRING_BASE, queue, 0);
+}
+
+static void peer_assert_stopped(Peer *p)
+{
+    peer_receive(p, VHOST_USER_GET_VRING_BASE);
+}
+
+/* QEMU with an export of two queues */
+typedef struct Host {
+    QTestState *qts;
+    char *dir, *socket;
+} Host;
+
+/* @node: without an end to its options, but with a node zbd */
+static void host_boot(Host *h, const char *node)
+{
+    h->dir = g_dir_make_tmp("zoned-peer-XXXXXX", NULL);
+    g_assert_nonnull(h->dir);
+    h->socket = g_build_filename(h->dir, "socket", NULL);
+    h->qts = qtest_initf("-machine none -object iothread,id=iothread0 "
+                         "-object throttle-group,id=tg -blockdev %s", node);
+    qtest_qmp_assert_success(h->qts, "{'execute': 'block-export-add', "
+        "'arguments': {'type': 'vhost-user-blk', 'id': 'exp', "
+        "'node-name': 'zbd', 'writable': true, 'num-queues': 2, "
+        "'addr': {'type': 'unix', 'path': %s}}}", h->socket);
+}
+
+/* No client keeps the export from going */
+static void host_free(Host *h)
+{
+    qtest_qmp_assert_success(h->qts, "{'execute': 'block-export-del', "
+        "'arguments': {'id': 'exp', 'mode': 'hard'}}");
+    qtest_qmp_eventwait(h->qts, "BLOCK_EXPORT_DELETED");
+    qtest_quit(h->qts);
+    unlink(h->socket);
+    rmdir(h->dir);
+    g_free(h->socket);
+    g_free(h->dir);
+}
+
+#define THROTTLED \
+    "driver=throttle,node-name=zbd,throttle-group=tg," HM_AS("file.")
+
+/* One request, and then none until there is no limit any more, or a drain */
+static void host_set_limit(Host *h, int iops)
+{
+    qtest_qmp_assert_success(h->qts, "{'execute': 'qom-set', 'arguments': "
+        "{'path': '/objects/tg', 'property': 'limits', "
+        "'value': {'iops-total': %d}}}", iops);
+}
+
+/* With more than one turn of the main loop, it has seen what was there */
+static void host_sync(Host *h)
+{
+    unsigned int i;
+
+    for (i = 0; i < 4; i++) {
+        qtest_qmp_assert_success(h->qts, "{'execute': 'query-status'}");
+    }
+}
+
+/* Two writes, of which the second is in flight when the queue is stopped */
+static Peer *host_stop_in_flight(Host *h)
+{
+    Peer *p = peer_new(h->socket);
+
+    host_set_limit(h, 1);
+    /* By one kick, so that it is taken when the other is done */
+    peer_add_write(p, 0, ZONE(SEQ));
+    peer_add_write(p, 0, ZONE(SEQ) + 1);
+    peer_kick(p, 0);
+    peer_wait(p, 0, 1);
+    peer_stop(p, 0);
+    host_sync(h);
+    g_assert_cmpuint(peer_done(p, 0), ==, 1);
+    return p;
+}
+
+/* The answer comes when the requests of the queue are done, not before */
+static void test_stop_queue(void)
+{
+    Host h;
+    Peer *p;
+
+    host_boot(&h, THROTTLED);
+    p = host_stop_in_flight(&h);
+    host_set_limit(&h, 0);
+    peer_assert_stopped(p);
+    g_assert_cmpuint(peer_done(p, 0), ==, 2);
+    /* The other one goes on */
+    peer_write(p, 1, ZONE(SEQ) + 2);
+    peer_wait(p, 1, 1);
+    peer_free(p);
+    host_free(&h);
+}
+
+/* A mistake in another queue meanwhile.  The next client finds it all well. */
+static void test_stop_queue_broken(void)
+{
+    Host h;
+    Peer *p;
+    char c;
+
+    host_boot(&h, THROTTLED);
+    p = host_stop_in_flight(&h);
+    peer_loop(p, 1);
+    g_assert_cmpint(recv(p->sock, &c, 1, 0), ==, 0);
+    host_set_limit(&h, 0);
+    peer_free(p);
+
+    p = peer_new(h.socket);
+    peer_write(p, 0, ZONE(SEQ + 1));
+    peer_wait(p, 0, 1);
+    g_assert_cmpint(p->mem[PEER_DATA(0) + 1023], ==, OK);
+    peer_free(p);
+    host_free(&h);
+}
+
+static void host_set_iothread(Host *h, const char *iothread)
+{
+    qtest_qmp_assert_success(h->qts, "{'execute': 'x-blockdev-set-iothread', "
+        "'arguments': {'node-name': 'zbd', 'force': true, 'iothread': %p}}",
+        iothread ? QOBJECT(qstring_from_str(iothread)) : QOBJECT(qnull()));
+}
+
+/* The node goes to an iothread and back meanwhile */
+static void test_stop_queue_iothread(void)
+{
+    unsigned int i;
+    Host h;
+    Peer *p;
+
+    host_boot(&h, THROTTLED);
+    for (i = 0; i < 2; i++) {
+        host_set_iothread(&h, i ? "iothread0" : NULL);
+        p = host_stop_in_flight(&h);
+        host_set_iothread(&h, i ? NULL : "iothread0");
+        peer_assert_stopped(p);
+        g_assert_cmpuint(peer_done(p, 0), ==, 2);
+        peer_sync(p);
+        host_set_limit(&h, 0);
+        peer_write(p, 1, ZONE(SEQ + 1) + i);
+        peer_wait(p, 1, 1);
+        g_assert_cmpint(p->mem[PEER_DATA(1) + 1023], ==, OK);
+        peer_free(p);
+        peer_free(peer_new(h.socket));
+    }
+    host_free(&h);
+}
+
+/* The export goes, or the client, with a request that takes its time */
+static void test_stop_queue_gone(void)
+{
+    Host h;
+    Peer *p;
+
+    host_boot(&h, "node-name=zbd," HM ",latency-ns=100000000");
+    p = peer_new(h.socket);
+    peer_write(p, 0, ZONE(SEQ));
+    peer_stop(p, 0);
+    peer_free(p);
+    p = peer_new(h.socket);
+    peer_write(p, 0, ZONE(SEQ) + 1);
+    peer_stop(p, 0);
+    host_sync(&h);
+    host_free(&h);
+    peer_free(p);
+}
+
+#endif /* CONFIG_VHOST_USER_BLK_SERVER */
+
 typedef struct Test {
     const char *name;
     void (*fn)(void);
@@ -3478,6 +3877,12 @@ typedef struct Test {
 } Test;
 
 static const Test remote_tests[] = {
+#ifdef CONFIG_VHOST_USER_BLK_SERVER
+    { "stop-queue", test_stop_queue },
+    { "stop-queue/broken", test_stop_queue_broken },
+    { "stop-queue/iothread", test_stop_queue_iothread },
+    { "stop-queue/gone", test_stop_queue_gone },
+#endif
     { "reconnect", test_reconnect },
     { "reconnect/other-disk", test_reconnect_other },
     { "resubmit", test_resubmit },
