@@ -125,8 +125,9 @@ static void mark_status(VirtIOBlockReq *req, uint8_t status)
                      sizeof(status), MEMTXATTRS_UNSPECIFIED);
 }
 
-static void complete(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
-                     uint8_t status)
+/* May be called again, then with the same @status */
+static void settle_in_len(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
+                          uint8_t status)
 {
     const size_t full = req->in_len;
 
@@ -134,6 +135,12 @@ static void complete(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
     if (req->in_len != full) {
         mark_status(req, status);
     }
+}
+
+static void complete(VirtIOBlockReq *req, const VirtioZonedRequest *zr,
+                     uint8_t status)
+{
+    settle_in_len(req, zr, status);
     virtio_blk_req_complete(req, status);
     virtio_blk_free_request(req);
 }
@@ -170,7 +177,7 @@ static bool append_failed(ZonedCall *call, int ret)
 {
     VirtIOBlockReq *req = call->req;
 
-    req->in_len = virtio_zoned_in_len(&call->zr);
+    settle_in_len(req, &call->zr, VIRTIO_BLK_S_IOERR);
     return virtio_blk_handle_rw_error(req, -ret, false, true);
 }
 
