@@ -35,7 +35,11 @@ QEMU_BUILD_BUG_ON(sizeof(struct virtio_blk_zone_report) != 64);
 QEMU_BUILD_BUG_ON(sizeof(struct virtio_blk_config) != 96);
 QEMU_BUILD_BUG_ON(offsetof(struct virtio_blk_config, zoned) != 72);
 
-bool virtio_zoned_is_request(uint32_t type)
+/*
+ * The numbers of zoned requests have neighbours that are none, and carry no
+ * flag bits: @type is all 32 bits of a header's.
+ */
+static bool is_zone_request(uint32_t type)
 {
     switch (type) {
     case VIRTIO_BLK_T_ZONE_APPEND:
@@ -249,10 +253,10 @@ VirtioZonedVerdict virtio_zoned_classify(const VirtioZonedDisk *disk,
     default:
         break;
     }
-    if (virtio_zoned_is_request(req->type) && disk->negotiated) {
+    if (is_zone_request(req->type) && disk->negotiated) {
         return classify_zone_request(disk, req, status);
     }
-    return VIRTIO_ZONED_PLAIN;
+    return VIRTIO_ZONED_OTHER;
 }
 
 /*

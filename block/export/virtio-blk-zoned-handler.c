@@ -235,9 +235,9 @@ static uint8_t rw_status(const VirtioBlkZoned *z, int ret)
            virtio_zoned_status(ret) : VIRTIO_BLK_S_IOERR;
 }
 
-static uint8_t coroutine_fn co_handle(const VirtioBlkHandler *handler,
-                                      VirtioZonedRequest *req,
-                                      bool resubmitted)
+/* Returns the status byte, or -1 if the request is the same for any disk */
+static int coroutine_fn co_handle(const VirtioBlkHandler *handler,
+                                  VirtioZonedRequest *req, bool resubmitted)
 {
     const VirtioBlkZoned *z = handler->zoned;
     const VirtioZonedDisk disk = {
@@ -250,6 +250,8 @@ static uint8_t coroutine_fn co_handle(const VirtioBlkHandler *handler,
     int ret;
 
     switch (virtio_zoned_classify(&disk, req, &status)) {
+    case VIRTIO_ZONED_OTHER:
+        return -1;
     case VIRTIO_ZONED_ANSWERED:
         return status;
     case VIRTIO_ZONED_REQUEST:
@@ -277,19 +279,6 @@ static uint8_t coroutine_fn co_handle(const VirtioBlkHandler *handler,
     return rw_status(z, co_rw(handler, req, resubmitted));
 }
 
-/* Whether a request is one that is not the same for any disk */
-static bool is_ours(const VirtioBlkZoned *z, uint32_t type)
-{
-    switch (type & ~(VIRTIO_BLK_T_OUT | VIRTIO_BLK_T_BARRIER)) {
-    case VIRTIO_BLK_T_IN:
-    case VIRTIO_BLK_T_DISCARD & ~VIRTIO_BLK_T_OUT:
-    case VIRTIO_BLK_T_WRITE_ZEROES & ~VIRTIO_BLK_T_OUT:
-        return true;
-    default:
-        return virtio_zoned_is_request(type) && z->negotiated;
-    }
-}
-
 bool coroutine_fn virtio_blk_zoned_process_req(VirtioBlkHandler *handler,
                                                struct iovec *in_iov,
                                                struct iovec *out_iov,
@@ -301,21 +290,20 @@ bool coroutine_fn virtio_blk_zoned_process_req(VirtioBlkHandler *handler,
     struct virtio_blk_outhdr out;
     VirtioZonedRequest req = { 0 };
     struct iovec *last = in_num ? &in_iov[in_num - 1] : NULL;
-    uint8_t *status;
+    IOVDiscardUndo out_undo, in_undo;
+    uint8_t *status_byte;
+    int status;
 
     if (!last || !last->iov_len ||
         iov_to_buf(out_iov, out_num, 0, &out, sizeof(out)) != sizeof(out)) {
         *in_len = 0;
         return true;
     }
-    req.type = le32_to_cpu(out.type);
-    if (!is_ours(handler->zoned, req.type)) {
-        return false;
-    }
 
-    status = (uint8_t *)last->iov_base + last->iov_len - 1;
-    iov_discard_front(&out_iov, &out_num, sizeof(out));
-    iov_discard_back(in_iov, &in_num, 1);
+    status_byte = (uint8_t *)last->iov_base + last->iov_len - 1;
+    iov_discard_front_undoable(&out_iov, &out_num, sizeof(out), &out_undo);
+    iov_discard_back_undoable(in_iov, &in_num, 1, &in_undo);
+    req.type = le32_to_cpu(out.type);
     req.sector = le64_to_cpu(out.sector);
     req.in_iov = in_iov;
     req.in_num = in_num;
@@ -323,8 +311,14 @@ bool coroutine_fn virtio_blk_zoned_process_req(VirtioBlkHandler *handler,
     req.out_num = out_num;
 
     blk_co_begin_steps(handler->blk);
-    *status = co_handle(handler, &req, resubmitted);
+    status = co_handle(handler, &req, resubmitted);
     blk_end_steps(handler->blk);
+    if (status < 0) {
+        iov_discard_undo(&in_undo);
+        iov_discard_undo(&out_undo);
+        return false;
+    }
+    *status_byte = status;
     *in_len = virtio_zoned_in_len(&req);
     return true;
 }

@@ -38,21 +38,13 @@ typedef struct VirtioZonedRequest {
     size_t answered;
 } VirtioZonedRequest;
 
-/**
- * virtio_zoned_is_request:
- * @type: all 32 bits of a request header's type
- *
- * Returns: whether @type is one of the zoned requests.  The numbers have
- * neighbours that are not, and carry no flag bits: never mask @type.
- */
-bool virtio_zoned_is_request(uint32_t type);
-
 /*
  * What is to be done with a request.  A SUSPECT one is PLAIN once
  * virtio_zoned_co_check_rw() has returned 0.
  */
 typedef enum VirtioZonedVerdict {
-    VIRTIO_ZONED_PLAIN,         /* the same as on a disk that is not zoned */
+    VIRTIO_ZONED_OTHER,         /* not a matter of zones, as a flush */
+    VIRTIO_ZONED_PLAIN,         /* a read or write as on any disk */
     VIRTIO_ZONED_ANSWERED,      /* it ends with a status byte at once */
     VIRTIO_ZONED_REQUEST,       /* it is for virtio_zoned_co_request() */
     VIRTIO_ZONED_SUSPECT,       /* a read or write to be looked at */
