@@ -81,7 +81,7 @@ static QemuOptsList null_disk_opts = {
             .name = OPT_MAX_APPEND_SIZE,
             .type = QEMU_OPT_SIZE,
             .help = "largest zone append, 0 for none (default: the zone "
-                    "capacity)",
+                    "capacity, at most 2147483136)",
         },
         {
             .name = OPT_WRITE_GRANULARITY,
@@ -175,7 +175,7 @@ static bool null_disk_wants_zones(const QDict *options)
 static bool null_disk_init_zones(NullDisk *disk, BlockDriverState *bs,
                                  QemuOpts *opts, Error **errp)
 {
-    ZoneGeometry g = { .length = disk->length };
+    ZoneGeometry g = { .length = zone_geometry_clamp(disk->length) };
     int64_t max_append;
 
     if (!qemu_opt_find(opts, OPT_ZONE_SIZE)) {

@@ -62,12 +62,21 @@ typedef struct Listener {
  * Geometry
  */
 
+/* The wrong value for a message, unless zone_geometry_clamp() has changed it */
+static char *not_value(int64_t value)
+{
+    return value == INT64_MAX ? g_strdup("")
+                              : g_strdup_printf(", not %" PRId64, value);
+}
+
 static bool check_range(const char *name, int64_t value, int64_t min,
                         int64_t max, Error **errp)
 {
     if (value < min || value > max) {
-        error_setg(errp, "%s must be between %" PRId64 " and %" PRId64
-                   ", not %" PRId64, name, min, max, value);
+        g_autofree char *not = not_value(value);
+
+        error_setg(errp, "%s must be between %" PRId64 " and %" PRId64 "%s",
+                   name, min, max, not);
         return false;
     }
     return true;
@@ -79,10 +88,12 @@ static bool check_size(const ZoneGeometry *g, const ZoneGeometryNames *names,
                        int64_t max, Error **errp)
 {
     if (value < min || value > max || value % g->write_granularity) {
+        g_autofree char *not = not_value(value);
+
         error_setg(errp, "%s must be a multiple of %s (%" PRId64 ") between %"
-                   PRId64 " and %" PRId64 ", not %" PRId64, name,
+                   PRId64 " and %" PRId64 "%s", name,
                    names->write_granularity, g->write_granularity, min, max,
-                   value);
+                   not);
         return false;
     }
     return true;
@@ -92,8 +103,10 @@ static bool check_granularity(const char *name, int64_t value, Error **errp)
 {
     if (value < MIN_GRANULARITY || value > MAX_GRANULARITY ||
         (value & (value - 1))) {
-        error_setg(errp, "%s must be a power of two between %d and %d, not %"
-                   PRId64, name, MIN_GRANULARITY, MAX_GRANULARITY, value);
+        g_autofree char *not = not_value(value);
+
+        error_setg(errp, "%s must be a power of two between %d and %d%s", name,
+                   MIN_GRANULARITY, MAX_GRANULARITY, not);
         return false;
     }
     return true;
@@ -103,9 +116,10 @@ static bool check_extension_size(const char *name, int64_t value, Error **errp)
 {
     if (value < 0 || value > BLK_ZONE_EXTENSION_MAX ||
         value % BLK_ZONE_EXTENSION_UNIT) {
-        error_setg(errp, "%s must be a multiple of %d between 0 and %d, not %"
-                   PRId64, name, BLK_ZONE_EXTENSION_UNIT,
-                   BLK_ZONE_EXTENSION_MAX, value);
+        g_autofree char *not = not_value(value);
+
+        error_setg(errp, "%s must be a multiple of %d between 0 and %d%s",
+                   name, BLK_ZONE_EXTENSION_UNIT, BLK_ZONE_EXTENSION_MAX, not);
         return false;
     }
     return true;
