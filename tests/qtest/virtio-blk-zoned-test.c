@@ -3237,6 +3237,66 @@ static void test_io_error_image(void)
     do_io_error_image(APPEND, 8);
 }
 
+/*
+ * An append fails when all memory has been sent to the destination.  What the
+ * device has written must be sent again; also the status byte, although the
+ * used length says nothing of it.
+ */
+static void do_io_error_migrate(const char *device)
+{
+    g_autofree char *node = NULL, *uri = NULL;
+    QTestState *qts;
+    uint64_t head, status;
+    uint8_t rd[16 + 512];
+    Image im;
+    Stream s;
+    Zbd *z;
+
+    image_new(&im);
+    node = g_strdup_printf("driver=blkdebug,image.driver=zoned,"
+                           "image.file.driver=file,image.file.filename=%s,"
+                           "inject-error.0.event=none,inject-error.0.errno=5,"
+                           "inject-error.0.iotype=zone-append", im.path);
+    z = zbd_new(node, device);
+    head = guest_alloc(&z->qs->alloc, sizeof(rd));
+    status = guest_alloc(&z->qs->alloc, 1);
+    set_throttle(z, 1);
+    g_assert_cmpint(zbd_append(z, ZONE(SEQ), 1, NULL), ==, IOERR);
+
+    memset(rd, 1, sizeof(rd));
+    put_header(rd, APPEND, 0, ZONE(SEQ));
+    qtest_bufwrite(z->qts, head, rd, sizeof(rd));
+    qtest_writeb(z->qts, status, 0xa5);
+    z->vq->free_head = 0;
+    qvirtqueue_add(z->qts, z->vq, head, sizeof(rd), false, true);
+    qvirtqueue_add(z->qts, z->vq, z->mem, 2 * MEM_HALF, true, true);
+    qvirtqueue_add(z->qts, z->vq, status, 1, true, false);
+    qvirtqueue_kick(z->qts, z->vdev, z->vq, 0);
+    g_assert_cmpint(qtest_readb(z->qts, status), ==, 0xa5);
+    /* It is the machine's stop, at the end, that lets the append go on */
+    qtest_qmp_assert_success(z->qts, "{'execute': 'migrate-set-parameters', "
+                             "'arguments': {'downtime-limit': 0}}");
+    stream_save_from(&s, z);
+
+    qts = qtest_initf("-nodefaults -blockdev node-name=zbd,%s "
+                      "-device virtio-blk-pci,id=vd,drive=zbd,addr=4 "
+                      "-incoming defer", node);
+    uri = g_strdup_printf("exec:cat %s", s.path);
+    qtest_qmp_assert_success(qts, "{'execute': 'migrate-incoming', "
+                             "'arguments': {'uri': %s}}", uri);
+    qtest_qmp_eventwait(qts, "RESUME");
+    g_assert_cmpint(qtest_readb(qts, status), ==, IOERR);
+    qtest_quit(qts);
+    stream_free(&s);
+    image_free(&im);
+}
+
+static void test_io_error_migrate(void)
+{
+    do_io_error_migrate(",werror=report");
+    do_io_error_migrate(",werror=ignore");
+}
+
 static Zbd *image_boot(Image *im)
 {
     Zbd *z;
@@ -3984,6 +4044,7 @@ static const Test tests[] = {
     { "io-error/report", test_io_error_report, LOCAL },
     { "io-error/ignore", test_io_error_ignore, LOCAL },
     { "io-error/reset", test_io_error_reset, LOCAL },
+    { "io-error/migrate", test_io_error_migrate, LOCAL },
     { "migrate/plain-to-zoned", test_migrate_plain_to_zoned, LOCAL },
     { "migrate/geometry", test_migrate_geometry, LOCAL },
     { "packed", test_packed, LOCAL },
