@@ -76,7 +76,7 @@ QemuOptsList zoned_create_opts = {
             .name = OPT_MAX_APPEND_SIZE,
             .type = QEMU_OPT_SIZE,
             .help = "Largest zone append, 0 for none (default: "
-                    "zone_capacity)",
+                    "zone_capacity, at most 2147483136)",
         },
         {
             .name = OPT_LOGICAL_BLOCK_SIZE,
