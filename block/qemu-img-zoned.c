@@ -13,6 +13,7 @@
 #include "qemu/timer.h"
 #include "block/block.h"
 #include "block/qemu-img-zoned.h"
+#include "block/qemu-io-zoned.h"
 #include "block/zoned-io.h"
 
 /* Zones asked for at a time before the run */
@@ -53,6 +54,7 @@ struct ZoneBench {
     bool resetting;
     bool resuming;          /* bench_resumed() will be called */
     int ret;                /* of the first request that failed */
+    int64_t ret_offset;     /* where that went */
 };
 
 static void bench_next_zone(ZoneBench *b)
@@ -73,12 +75,18 @@ static int64_t bench_zone_start(const ZoneBench *b, uint32_t zone)
     return b->opts->offset + zone * b->zone_size;
 }
 
+static int64_t bench_zone_length(const ZoneBench *b, int64_t start)
+{
+    return MIN(b->zone_size, b->length - start);
+}
+
 static void bench_submit(ZoneBench *b);
 
-static void bench_fail(ZoneBench *b, int ret)
+static void bench_done(ZoneBench *b, int64_t offset, int ret)
 {
     if (ret < 0 && b->ret == 0) {
         b->ret = ret;
+        b->ret_offset = offset;
     }
 }
 
@@ -112,7 +120,7 @@ static void bench_request_done(void *opaque, int ret)
     ZoneBenchRequest *req = opaque;
     ZoneBench *b = req->bench;
 
-    bench_fail(b, ret);
+    bench_done(b, req->offset, ret);
     b->idle[b->nr_idle++] = req;
     bench_resume(b);
 }
@@ -122,7 +130,7 @@ static void bench_reset_done(void *opaque, int ret)
     ZoneBench *b = opaque;
     ZoneBenchZone *zone = &b->zones[b->current];
 
-    bench_fail(b, ret);
+    bench_done(b, bench_zone_start(b, b->current), ret);
     zone->left = zone->capacity;
     b->resetting = false;
     bench_resume(b);
@@ -136,8 +144,7 @@ static void bench_reset(ZoneBench *b)
     b->resetting = true;
     b->nr_resets++;
     blk_aio_zone_mgmt(b->blk, BLK_ZO_RESET, start,
-                      MIN(b->zone_size, b->length - start),
-                      bench_reset_done, b);
+                      bench_zone_length(b, start), bench_reset_done, b);
 }
 
 static void bench_send(ZoneBench *b)
@@ -190,25 +197,25 @@ static int bench_check(BlockBackend *blk, const ZoneBenchOptions *opts,
     }
     if (opts->offset % limits->zone_size ||
         opts->offset / limits->zone_size >= limits->nr_zones) {
-        error_setg(errp, "The offset must be the start of a zone, a multiple "
-                   "of %" PRId64 " below %" PRId64, limits->zone_size,
+        error_setg(errp, "The offset (-o) must be the start of a zone, a "
+                   "multiple of %" PRId64 " below %" PRId64, limits->zone_size,
                    limits->zone_size * limits->nr_zones);
         return -EINVAL;
     }
     first = opts->offset / limits->zone_size;
     if (nr_zones > limits->nr_zones - first) {
-        error_setg(errp, "The number of zones must be at most %" PRIu32
+        error_setg(errp, "--zones must be at most %" PRIu32
                    ", what there is from the offset on",
                    limits->nr_zones - first);
         return -EINVAL;
     }
     if (limits->max_active_zones && nr_zones > limits->max_active_zones) {
-        error_setg(errp, "The number of zones must be at most %" PRIu32
+        error_setg(errp, "--zones must be at most %" PRIu32
                    ", what can be active", limits->max_active_zones);
         return -EINVAL;
     }
     if (opts->bufsize == 0 || opts->bufsize % limits->write_granularity) {
-        error_setg(errp, "The buffer size must be a multiple of %" PRIu32,
+        error_setg(errp, "The buffer size (-s) must be a multiple of %" PRIu32,
                    limits->write_granularity);
         return -EINVAL;
     }
@@ -217,23 +224,21 @@ static int bench_check(BlockBackend *blk, const ZoneBenchOptions *opts,
         return -ENOTSUP;
     }
     if (opts->append && opts->bufsize > limits->max_append_bytes) {
-        error_setg(errp, "The buffer size must be at most %" PRId64
+        error_setg(errp, "The buffer size (-s) must be at most %" PRId64
                    ", the longest append", limits->max_append_bytes);
         return -EINVAL;
     }
     if (opts->depth < 1) {
-        error_setg(errp, "The queue depth must be at least 1");
+        error_setg(errp, "The queue depth (-d) must be at least 1");
         return -EINVAL;
     }
     return 0;
 }
 
-/* Make @zone empty and note how much fits in */
-static int bench_prepare_zone(ZoneBench *b, ZoneBenchZone *zone,
-                              const BlockZoneDescriptor *desc, Error **errp)
+/* Note how much fits into @zone: nothing if it is to be reset first */
+static int bench_check_zone(ZoneBench *b, ZoneBenchZone *zone,
+                            const BlockZoneDescriptor *desc, Error **errp)
 {
-    int ret;
-
     if (desc->state == BLK_ZS_NOT_WP || desc->state == BLK_ZS_RDONLY ||
         desc->state == BLK_ZS_OFFLINE) {
         error_setg(errp, "The zone at offset %" PRId64 " is %s",
@@ -243,21 +248,13 @@ static int bench_prepare_zone(ZoneBench *b, ZoneBenchZone *zone,
         return -EINVAL;
     }
     if (b->opts->bufsize > desc->cap) {
-        error_setg(errp, "The buffer size must be at most %" PRId64
+        error_setg(errp, "The buffer size (-s) must be at most %" PRId64
                    ", the capacity of the zone at offset %" PRId64,
                    desc->cap, desc->start);
         return -EINVAL;
     }
-    if (desc->state != BLK_ZS_EMPTY) {
-        ret = blk_zone_mgmt(b->blk, BLK_ZO_RESET, desc->start, desc->length);
-        if (ret < 0) {
-            error_setg_errno(errp, -ret, "Could not reset the zone at offset %"
-                             PRId64, desc->start);
-            return ret;
-        }
-    }
     zone->capacity = MIN(desc->cap / b->opts->bufsize, UINT32_MAX);
-    zone->left = zone->capacity;
+    zone->left = desc->state == BLK_ZS_EMPTY ? zone->capacity : 0;
     return 0;
 }
 
@@ -279,7 +276,7 @@ static int bench_alloc_zones(ZoneBench *b, Error **errp)
     return 0;
 }
 
-static int bench_prepare_zones(ZoneBench *b, Error **errp)
+static int bench_check_zones(ZoneBench *b, Error **errp)
 {
     g_autofree BlockZoneDescriptor *descs = g_new(BlockZoneDescriptor,
                                                   REPORT_CHUNK);
@@ -309,11 +306,35 @@ static int bench_prepare_zones(ZoneBench *b, Error **errp)
             return ret;
         }
         for (i = 0; i < n; i++, zone++) {
-            ret = bench_prepare_zone(b, &b->zones[zone], &descs[i], errp);
+            ret = bench_check_zone(b, &b->zones[zone], &descs[i], errp);
             if (ret < 0) {
                 return ret;
             }
         }
+    }
+    return 0;
+}
+
+/* Make all zones empty: not before it is known that the bench can run */
+static int bench_reset_zones(ZoneBench *b, Error **errp)
+{
+    uint32_t i;
+    int ret;
+
+    for (i = 0; i < b->nr_zones; i++) {
+        int64_t start = bench_zone_start(b, i);
+
+        if (b->zones[i].left) {
+            continue;
+        }
+        ret = blk_zone_mgmt(b->blk, BLK_ZO_RESET, start,
+                            bench_zone_length(b, start));
+        if (ret < 0) {
+            error_setg_errno(errp, -ret, "Could not reset the zone at offset %"
+                             PRId64, start);
+            return ret;
+        }
+        b->zones[i].left = b->zones[i].capacity;
     }
     return 0;
 }
@@ -365,7 +386,10 @@ static int bench_measure(ZoneBench *b, Error **errp)
         main_loop_wait(false);
     }
     if (b->ret < 0) {
-        error_setg_errno(errp, -b->ret, "Failed request");
+        g_autofree char *reason = zone_strerror(b->blk, b->ret_offset,
+                                                opts->bufsize, b->ret);
+
+        error_setg(errp, "Failed request: %s", reason);
         return b->ret;
     }
 
@@ -393,14 +417,17 @@ int zone_bench_run(BlockBackend *blk, const ZoneBenchOptions *opts,
 
     ret = bench_check(blk, opts, errp);
     if (ret == 0) {
-        ret = bench_prepare_zones(&b, errp);
+        ret = bench_check_zones(&b, errp);
     }
     if (ret == 0) {
         ret = bench_prepare_requests(&b, errp);
     }
     if (ret == 0) {
         registered = blk_register_buf(blk, b.buf, b.buf_size, errp);
-        ret = registered ? bench_measure(&b, errp) : -ENOMEM;
+        ret = registered ? bench_reset_zones(&b, errp) : -ENOMEM;
+    }
+    if (ret == 0) {
+        ret = bench_measure(&b, errp);
     }
 
     if (registered) {

@@ -85,28 +85,33 @@ static const char *zone_error_sentence(int err)
     return NULL;
 }
 
-void qemuio_print_error(BlockBackend *blk, const char *cmd, int64_t offset,
-                        int64_t bytes, int ret)
+char *zone_strerror(BlockBackend *blk, int64_t offset, int64_t bytes, int ret)
 {
     const char *sentence = zone_error_sentence(-ret);
     g_autofree char *zones = NULL;
     const char *p;
 
     if (!sentence || !blk_is_zoned(blk)) {
-        printf("%s failed: %s\n", cmd, strerror(-ret));
-        return;
+        return g_strdup(strerror(-ret));
     }
     if (ret == -EINVAL && offset >= blk_getlength(blk)) {
         g_autofree char *pos = position_str(offset);
 
-        printf("%s failed: %s is beyond the end of the disk\n", cmd, pos);
-        return;
+        return g_strdup_printf("%s is beyond the end of the disk", pos);
     }
 
     zones = zones_str(blk, offset, bytes);
     p = strstr(sentence, "%s");
-    printf("%s failed: %.*s%s%s\n", cmd, (int)(p - sentence), sentence, zones,
-           p + strlen("%s"));
+    return g_strdup_printf("%.*s%s%s", (int)(p - sentence), sentence, zones,
+                           p + strlen("%s"));
+}
+
+void qemuio_print_error(BlockBackend *blk, const char *cmd, int64_t offset,
+                        int64_t bytes, int ret)
+{
+    g_autofree char *reason = zone_strerror(blk, offset, bytes, ret);
+
+    printf("%s failed: %s\n", cmd, reason);
 }
 
 static bool check_zoned(BlockBackend *blk, const char *cmd)

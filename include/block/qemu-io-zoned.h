@@ -17,15 +17,22 @@
 void qemuio_add_zone_commands(void);
 
 /**
- * qemuio_print_error:
+ * zone_strerror:
  * @blk: where the request went
- * @cmd: what to call the request
  * @offset: of the request, in bytes
  * @bytes: length of the request
  * @ret: how it failed, -errno
  *
- * Print why a request failed: on a zoned node by the error contract of
- * block/zoned.h, otherwise in strerror()'s words.
+ * Returns: why a request failed: on a zoned node by the error contract of
+ * block/zoned.h, otherwise in strerror()'s words; for g_free().
+ */
+char *zone_strerror(BlockBackend *blk, int64_t offset, int64_t bytes, int ret);
+
+/**
+ * qemuio_print_error:
+ * @cmd: what to call the request
+ *
+ * Print "@cmd failed: " and what zone_strerror() says.
  */
 void qemuio_print_error(BlockBackend *blk, const char *cmd, int64_t offset,
                         int64_t bytes, int ret);
