@@ -9,6 +9,28 @@
 #include "zoned-commit.h"
 #include "zoned-driver.h"
 
+/* The conventional zones stay, and as many others as the limits speak of */
+static bool check_min_length(const ZoneGeometry *g, Error **errp)
+{
+    int64_t limit = MAX(g->max_open_zones, g->max_active_zones);
+    int64_t nr_sequential = MAX(limit, 1);
+    int64_t nr_before_last = g->conventional_zones + nr_sequential - 1;
+    int64_t min = MAX(nr_before_last * g->zone_size + g->write_granularity,
+                      g->zone_size);
+
+    if (g->length < min) {
+        error_setg(errp, "size must be at least %" PRId64 ", not %" PRId64
+                   ", for %" PRId64 " conventional and %" PRId64
+                   " sequential zones%s", min, g->length,
+                   g->conventional_zones, nr_sequential,
+                   !limit ? "" : g->max_active_zones
+                   ? ", as many as can be active"
+                   : ", as many as can be open");
+        return false;
+    }
+    return true;
+}
+
 static bool check_length(BDRVZonedState *s, const ZonedHeader *h, Error **errp)
 {
     if (h->g.length > zoned_header_max_length(&s->h)) {
@@ -21,7 +43,8 @@ static bool check_length(BDRVZonedState *s, const ZonedHeader *h, Error **errp)
         error_setg(errp, "The header of the image cannot be changed any more");
         return false;
     }
-    return zone_geometry_check(&h->g, &zoned_image_names, errp);
+    return check_min_length(&h->g, errp) &&
+           zone_geometry_check(&h->g, &zoned_image_names, errp);
 }
 
 /* Only zones without data may go */
@@ -35,7 +58,10 @@ static bool check_shrink(BDRVZonedState *s, int64_t length, Error **errp)
         zone_model_report(s->zones.model, zone * s->h.g.zone_size, 1, &d);
         if (d.state != BLK_ZS_EMPTY) {
             error_setg(errp, "Cannot shrink over zone %" PRIu32 " at %" PRId64
-                       ", which is not empty: reset it first", zone, d.start);
+                       ", which is %s", zone, d.start,
+                       d.state == BLK_ZS_RDONLY ? "read-only" :
+                       d.state == BLK_ZS_OFFLINE ? "offline" :
+                       "not empty: reset it first");
             return false;
         }
     }
