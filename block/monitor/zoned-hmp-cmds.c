@@ -60,15 +60,17 @@ void hmp_print_zoned_stats(Monitor *mon, const char *device,
 
 void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
 {
-    const int64_t start = qdict_get_try_int(qdict, "start", 0);
-    const int64_t max = qdict_get_try_int(qdict, "max", 0);
+    const bool has_max = qdict_haskey(qdict, "max");
     g_autoptr(BlockdevZoneReport) report = NULL;
     BlockdevZoneList *z;
     Error *err = NULL;
 
-    report = qmp_query_block_zones(qdict_get_str(qdict, "node"),
-                                   true, MAX(start, 0), max != 0,
-                                   CLAMP(max, 0, UINT32_MAX), &err);
+    /* A number below 0 becomes one that is too large for any disk */
+    report = qmp_query_block_zones(qdict_get_str(qdict, "node"), true,
+                                   qdict_get_try_int(qdict, "start", 0),
+                                   has_max,
+                                   has_max ? qdict_get_int(qdict, "max") : 0,
+                                   &err);
     if (hmp_handle_error(mon, err)) {
         return;
     }
@@ -81,8 +83,14 @@ void coroutine_fn hmp_info_block_zones(Monitor *mon, const QDict *qdict)
             : g_strdup("-");
 
         monitor_printf(mon, "0x%-18" PRIx64 "0x%-14" PRIx64 "0x%-14" PRIx64
-                       "%-20s%s%s\n", zone->start, zone->length,
-                       zone->capacity, wp, BlockdevZoneState_str(zone->state),
+                       "%-20s%s", zone->start, zone->length, zone->capacity,
+                       wp, BlockdevZoneState_str(zone->state));
+        if (zone->type != BLOCKDEV_ZONE_TYPE_SEQUENTIAL_WRITE_REQUIRED &&
+            zone->state != BLOCKDEV_ZONE_STATE_CONVENTIONAL) {
+            monitor_printf(mon, ", %s", BlockdevZoneType_str(zone->type));
+        }
+        monitor_printf(mon, "%s%s\n",
+                       zone->non_sequential ? ", written out of order" : "",
                        zone->descriptor_extension ? ", has an extension" : "");
     }
     if (report->has_next) {
