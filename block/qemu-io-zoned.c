@@ -69,7 +69,7 @@ static char *zones_str(BlockBackend *blk, int64_t offset, int64_t bytes)
     if (bytes <= zone_size) {
         return g_strdup_printf("zone at %s", from);
     }
-    to = position_str(bytes > INT64_MAX - offset ? INT64_MAX : offset + bytes);
+    to = position_str(offset + bytes);
     return g_strdup_printf("a zone from %s to %s", from, to);
 }
 
@@ -88,19 +88,20 @@ static const char *zone_error_sentence(int err)
 char *zone_strerror(BlockBackend *blk, int64_t offset, int64_t bytes, int ret)
 {
     const char *sentence = zone_error_sentence(-ret);
+    const int64_t length = blk_getlength(blk);
     g_autofree char *zones = NULL;
     const char *p;
 
     if (!sentence || !blk_is_zoned(blk)) {
         return g_strdup(strerror(-ret));
     }
-    if (ret == -EINVAL && offset >= blk_getlength(blk)) {
-        g_autofree char *pos = position_str(offset);
+    if (ret == -EINVAL && (offset >= length || bytes > length - offset)) {
+        g_autofree char *pos = position_str(MAX(offset, length));
 
         return g_strdup_printf("%s is beyond the end of the disk", pos);
     }
 
-    zones = zones_str(blk, offset, bytes);
+    zones = zones_str(blk, offset, MIN(bytes, length - offset));
     p = strstr(sentence, "%s");
     return g_strdup_printf("%.*s%s%s", (int)(p - sentence), sentence, zones,
                            p + strlen("%s"));
