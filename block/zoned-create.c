@@ -300,6 +300,24 @@ static BlockdevCreateOptions *options_from_qdict(QDict *qdict, Error **errp)
     return options;
 }
 
+/* The visitor would name them in its own way, and a type instead of a range */
+static bool check_numbers(QemuOpts *opts, Error **errp)
+{
+    static const char *const names[] = {
+        OPT_CONVENTIONAL_ZONES, OPT_MAX_OPEN_ZONES, OPT_MAX_ACTIVE_ZONES,
+    };
+    int i;
+
+    for (i = 0; i < ARRAY_SIZE(names); i++) {
+        if (qemu_opt_get_number(opts, names[i], 0) > UINT32_MAX) {
+            error_setg(errp, "%s must be from 0 to %" PRIu32, names[i],
+                       UINT32_MAX);
+            return false;
+        }
+    }
+    return true;
+}
+
 /*
  * The options of @opts that are ours, without the node to create the image
  * on.  @length, if not negative, replaces the size.
@@ -308,10 +326,13 @@ static BlockdevCreateOptions *options_from_opts(QemuOpts *opts,
                                                 int64_t length, bool del,
                                                 Error **errp)
 {
-    QDict *qdict = qemu_opts_to_qdict_filtered(opts, NULL, &zoned_create_opts,
-                                               del);
     BlockdevCreateOptions *options;
+    QDict *qdict;
 
+    if (!check_numbers(opts, errp)) {
+        return NULL;
+    }
+    qdict = qemu_opts_to_qdict_filtered(opts, NULL, &zoned_create_opts, del);
     qdict_put_str(qdict, "file", "");
     if (length >= 0) {
         qdict_put_int(qdict, "size", length);
@@ -377,7 +398,8 @@ BlockMeasureInfo *zoned_measure(QemuOpts *opts, BlockDriverState *in_bs,
     if (!options) {
         return NULL;
     }
-    if (header_from_options(&options->u.zoned, &h, errp)) {
+    if (header_from_options(&options->u.zoned, &h, errp) &&
+        check_preallocation(options->u.zoned.preallocation, errp)) {
         /* Of this length from the start, even if most of it is a hole */
         info = g_new0(BlockMeasureInfo, 1);
         info->required = zoned_header_file_length(&h);
