@@ -447,18 +447,22 @@ ZoneModel *zone_model_new(const ZoneGeometry *g)
     int64_t nr_zones = zone_geometry_nr_zones(g);
     ZoneModel *m;
     size_t size;
+    bool huge;
     uint32_t i;
 
     size = sizeof(*m) + nr_zones * sizeof(m->zones[0]);
-    m = qemu_try_memalign(QEMU_VMALLOC_ALIGN, size);
-    if (!m) {
-        return NULL;
-    }
     /*
      * Requests to random zones of a disk with a million of them would
      * otherwise spend a third of their time on missing page table entries.
      */
-    qemu_madvise(m, size, QEMU_MADV_HUGEPAGE);
+    huge = size >= QEMU_VMALLOC_ALIGN;
+    m = qemu_try_memalign(huge ? QEMU_VMALLOC_ALIGN : sizeof(void *), size);
+    if (!m) {
+        return NULL;
+    }
+    if (huge) {
+        qemu_madvise(m, size, QEMU_MADV_HUGEPAGE);
+    }
     *m = (ZoneModel) {
         .g = *g,
         .nr_zones = nr_zones,

@@ -170,18 +170,25 @@ static int coroutine_fn blk_co_settle_op(BlockBackend *blk, BlockZoneOp op,
         ? blk_co_settle_zones(blk, ret) : ret;
 }
 
-static int coroutine_fn blk_co_do_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
-                                            int64_t offset, int64_t len)
+/* To be called when nothing is left to wait for */
+static int coroutine_fn blk_co_zone_mgmt_now(BlockBackend *blk, BlockZoneOp op,
+                                             int64_t offset, int64_t len)
 {
     int ret;
 
-    blk_wait_while_drained(blk);
     trace_blk_co_zone_mgmt(blk, blk_bs(blk), op, offset, len);
     if (!blk_is_available(blk)) {
         return -ENOMEDIUM;
     }
     ret = bdrv_co_zone_mgmt(blk_root_child(blk), op, offset, len);
     return blk_co_settle_op(blk, op, ret);
+}
+
+static int coroutine_fn blk_co_do_zone_mgmt(BlockBackend *blk, BlockZoneOp op,
+                                            int64_t offset, int64_t len)
+{
+    blk_wait_while_drained(blk);
+    return blk_co_zone_mgmt_now(blk, op, offset, len);
 }
 
 /* To bdrv_co_zone_mgmt(), the whole of a disk of one zone is that zone */
@@ -201,6 +208,7 @@ static int coroutine_fn blk_co_do_zone_mgmt_all(BlockBackend *blk,
         if (ret < 0 || !nr || !block_zone_op_concerns(op, zone.state)) {
             return blk_co_settle_op(blk, op, ret);
         }
+        return blk_co_zone_mgmt_now(blk, op, 0, length);
     }
     return blk_co_do_zone_mgmt(blk, op, 0, length);
 }

@@ -200,7 +200,7 @@ void blk_zone_acct_end(BlockBackend *blk, BlockAcctCookie *cookie, int ret);
  * began the section, as to reset the device, takes all requests for ended.
  *
  * Waits for the end of a drained section.  To be called in the AioContext of
- * @blk; may be nested with other requests, but not with itself.
+ * @blk.
  */
 void coroutine_fn blk_co_begin_steps(BlockBackend *blk);
 void blk_end_steps(BlockBackend *blk);

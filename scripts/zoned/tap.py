@@ -29,6 +29,14 @@ class Tally:
         return 1 if self.failed else 0
 
 
+_executing = set()
+
+
+def _kill(proc):
+    """Kill a program with all that it has started."""
+    os.killpg(proc.pid, signal.SIGKILL)
+
+
 def _execute(argv, env, cwd, timeout):
     """Run a program. Returns: what it printed, and its status or an error."""
     error = None
@@ -36,13 +44,14 @@ def _execute(argv, env, cwd, timeout):
         with subprocess.Popen(argv, env=env, cwd=cwd, start_new_session=True,
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT) as proc:
+            _executing.add(proc)
             try:
                 out, _ = proc.communicate(timeout=timeout)
             except subprocess.TimeoutExpired:
-                # With all that it has started
-                os.killpg(proc.pid, signal.SIGKILL)
+                _kill(proc)
                 out, _ = proc.communicate()
                 error = f'killed after {timeout} s'
+            _executing.discard(proc)
     except OSError as e:
         return '', e
     return out.decode(errors='replace'), error or proc.returncode
@@ -88,9 +97,17 @@ def run(tally, programs, env=None, cwd=None, timeout=600):
 
     :param programs: of each, a name and its arguments
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with ThreadPoolExecutor(os.cpu_count()) as executor:
         running = [(name, executor.submit(_execute, argv, env, cwd, timeout))
                    for name, argv in programs]
-        for name, future in running:
-            print(f'== {name}', flush=True)
-            _count(tally, name, *future.result())
+        try:
+            for name, future in running:
+                print(f'== {name}', flush=True)
+                _count(tally, name, *future.result())
+        except BaseException:
+            # They do not hear of what the terminal sends to us
+            executor.shutdown(wait=False, cancel_futures=True)
+            for proc in list(_executing):
+                _kill(proc)
+            raise

@@ -226,7 +226,7 @@ class Runner:
         if expired:
             status = None
             output.append(f'no end after {limit} s, killed')
-        elif guest.returncode != -killed_by:
+        elif guest.returncode != -killed_by or machine.stopping.is_set():
             status = status or 1
             output.append(f'QEMU ended with status {guest.returncode}')
         return status, output, expired

@@ -23,10 +23,12 @@ CONSOLE_TAIL = 30
 
 
 running = set()                 # processes
+stopping = threading.Event()    # nothing is to be begun any more
 
 
 def kill_all():
     """Leave none behind."""
+    stopping.set()
     for qemu in list(running):
         qemu.kill()
 

@@ -2503,7 +2503,7 @@ static void test_delete_queue(Mode mode)
 static void test_stop_in_flight(Mode mode)
 {
     Disk *d = disk_new_conf((Config) {
-        .mode = mode, .node = ",latency-ns=20000000,size=20971520" });
+        .mode = mode, .node = ",latency-ns=200000000,size=20971520" });
     NvmeRawCmd recv = recv_cmd(1024, false);
     NvmeRawCmd bad = { .opcode = 0x7f, .nsid = 1 };
     uint64_t nr;

@@ -2050,12 +2050,12 @@ static void test_reset_in_flight(void)
 static void do_stop_in_flight(const char *hba)
 {
     static const uint8_t cdbs[][16] = {
-        { READ_16, [9] = 127, [13] = 2 },   /* over a border that is asked for */
+        { READ_16, [9] = 127, [13] = 2 },   /* over a border */
         { ZBC_IN, [12] = 2, [14] = 1 },     /* all zones must be looked at */
         { ZBC_OUT, FINISH, [8] = 1, [13] = 3 },
     };
     static const uint8_t test_unit_ready[16];
-    Disk *d = disk_boot("driver=null-co,size=167772160,latency-ns=20000000,"
+    Disk *d = disk_boot("driver=null-co,size=167772160,latency-ns=200000000,"
                         "zoned.zone-size=64K,zoned.conventional-zones=2", "",
                         512, hba);
     QVirtQueue *vq = d->vq[REQUEST_QUEUE];

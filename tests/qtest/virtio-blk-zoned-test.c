@@ -202,7 +202,10 @@ static void daemon_end(Daemon *d, int signal)
     }
 }
 
-/* Nothing that a guest does is logged; the limits of a disk may be */
+/*
+ * Nothing that a guest does is logged; the limits of a disk may be, and a
+ * sanitized daemon has coroutines
+ */
 static void assert_silent(const Daemon *d)
 {
     g_autofree char *said = NULL;
@@ -212,7 +215,8 @@ static void assert_silent(const Daemon *d)
     g_assert_true(g_file_get_contents(d->log, &said, NULL, NULL));
     lines = g_strsplit(said, "\n", -1);
     for (line = lines; *line; line++) {
-        if (**line && !strstr(*line, "warning: zoned drive")) {
+        if (**line && !strstr(*line, "warning: zoned drive") &&
+            !strstr(*line, "makecontext/swapcontext")) {
             g_error("the daemon says '%s'", *line);
         }
     }
@@ -2324,9 +2328,9 @@ static void test_unplug_in_flight(void)
  */
 
 #define STEPS \
-    "driver=null-co,size=20971520,zoned.model=host-managed," \
-    "zoned.zone-size=64K,zoned.conventional-zones=2,latency-ns=50000000"
-#define STEPS_ZONES 320
+    "driver=null-co,size=10485760,zoned.model=host-managed," \
+    "zoned.zone-size=64K,zoned.conventional-zones=2,latency-ns=200000000"
+#define STEPS_ZONES 160
 
 static const struct Steps {
     uint32_t type;

@@ -789,6 +789,8 @@ void life_free(Life *life)
 {
     unsigned int i;
 
+    /* Its last flush is logged, too */
+    bdrv_unref(life->node);
     for (i = 0; i < life->log->len; i++) {
         LogEntry *entry = &g_array_index(life->log, LogEntry, i);
 
@@ -800,7 +802,6 @@ void life_free(Life *life)
         }
     }
     oracle_free(life->oracle);
-    bdrv_unref(life->node);
     crash_disk_free(life->disk);
     g_array_free(life->log, true);
     g_ptr_array_free(life->running, true);
