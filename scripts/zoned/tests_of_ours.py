@@ -38,13 +38,24 @@ def built_tests(build, directory):
     return wanted
 
 
-def check_built(tally, directory, built):
-    """Fail for each test program of ours in directory that is not built."""
+def source_of(build):
+    """The tree that a build directory was configured for."""
+    with open(os.path.join(build, 'config-host.mak'), encoding='utf-8') as f:
+        return next(line.strip().split('=')[1] for line in f
+                    if line.startswith('SRC_PATH='))
+
+
+def check_built(tally, build, directory, built):
+    """
+    Fail for each test program of ours in directory that is not built, though
+    its source is there: the first patches of the series have not all of them.
+    """
     sources = glob.glob(os.path.join(ROOT, directory, 'test-*.c')) + \
         glob.glob(os.path.join(ROOT, directory, '*-test.c'))
     for source in sorted(sources):
         name = f'{directory}/{os.path.basename(source)[:-2]}'
-        if name not in built:
+        if name not in built and \
+                os.path.exists(os.path.join(source_of(build), f'{name}.c')):
             tally.fail(f'{name} is not built')
 
 
