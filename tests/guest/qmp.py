@@ -32,7 +32,9 @@ class Connection:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(SECONDS)
             connection.connect(str(path))
-            self._stream = connection.makefile('rw')
+            # Two streams: one for both forgets at a write what it has read
+            self._input = connection.makefile('r')
+            self._output = connection.makefile('w')
         self.events = []
         self._read()
         self.ask('qmp_capabilities')
@@ -44,7 +46,7 @@ class Connection:
 
     def _read(self):
         """The next message; an event is kept, too"""
-        line = self._stream.readline()
+        line = self._input.readline()
         if not line:
             raise Error('QEMU is gone')
         message = json.loads(line)
@@ -54,9 +56,9 @@ class Connection:
 
     def ask(self, command, **arguments):
         """Send a command, and return the answer"""
-        self._stream.write(json.dumps({'execute': command,
+        self._output.write(json.dumps({'execute': command,
                                        'arguments': arguments}) + '\n')
-        self._stream.flush()
+        self._output.flush()
         while True:
             message = self._read()
             if 'error' in message:
@@ -76,7 +78,8 @@ class Connection:
 
     def close(self):
         """QEMU goes on"""
-        self._stream.close()
+        self._input.close()
+        self._output.close()
 
 
 class Monitor:
