@@ -52,10 +52,11 @@ def check_built(tally, build, directory, built):
     """
     sources = glob.glob(os.path.join(ROOT, directory, 'test-*.c')) + \
         glob.glob(os.path.join(ROOT, directory, '*-test.c'))
+    tree = source_of(build)
     for source in sorted(sources):
         name = f'{directory}/{os.path.basename(source)[:-2]}'
         if name not in built and \
-                os.path.exists(os.path.join(source_of(build), f'{name}.c')):
+                os.path.exists(os.path.join(tree, f'{name}.c')):
             tally.fail(f'{name} is not built')
 
 
