@@ -19,7 +19,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Iterator, List, NamedTuple, Optional
 
@@ -158,22 +157,16 @@ class Qemu:
     """qemu-system-x86_64 with some options, stopped"""
 
     def __init__(self, options: str, folder: Path) -> None:
-        path = folder / 'qmp'
-        path.unlink(missing_ok=True)
-        monitor = ' '.join(qmp.Connection.options(path))
-        self.process = subprocess.Popen(
-            ['bash', '-c', f'exec {QEMU} {monitor} {options}'], cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.process, connection = qmp.start(
+            lambda monitor: ['bash', '-c',
+                             f'exec {QEMU} {" ".join(monitor)} {options}'],
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True)
-        while True:
-            try:
-                self.monitor = qmp.Connection(path)
-                return
-            except (qmp.Error, OSError) as e:
-                # Not yet, or no more
-                if self.process.poll() is not None:
-                    raise Failure(self.process.communicate()[0]) from e
-            time.sleep(0.05)
+        try:
+            self.monitor = qmp.Connection(connection)
+        except (qmp.Error, OSError) as e:
+            self.process.kill()
+            raise Failure(self.process.communicate()[0]) from e
 
     def hmp(self, command: str) -> str:
         return self.monitor.ask('human-monitor-command',

@@ -241,7 +241,7 @@ class Runner:
         command = self._command(script, folder)
         monitor = None
         if script.qmp:
-            command += qmp.Connection.options(folder / 'qmp')
+            command += qmp.Monitor.options(folder / 'qmp')
         result = Result(None, [])
         for boot in range(1, script.boots + 1):
             self._write_files(folder / 'files.tar', script, boot)

@@ -52,30 +52,16 @@ class Qemu:
 
     def __init__(self, command, folder, number, output, incoming):
         self.uri = f'unix:{folder}/guest{number}'
-        path = f'{folder}/qmp{number}'
-        command = [*command, *qmp.Connection.options(path)]
-        if incoming:
-            command += ['-incoming', self.uri]
-        # pylint: disable=consider-using-with
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL,
-                                        stdout=output,
-                                        stderr=subprocess.STDOUT)
+        incoming_options = ['-incoming', self.uri] if incoming else []
+        self.process, connection = qmp.start(
+            lambda monitor: [*command, *monitor, *incoming_options],
+            stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
         machine.running.add(self.process)
         try:
-            self.ask = self._connect(path).ask
+            self.ask = qmp.Connection(connection).ask
         except (qmp.Error, OSError, ValueError):
             self.end()
             raise
-
-    def _connect(self, path):
-        end = time.monotonic() + LIMIT
-        while True:
-            try:
-                return qmp.Connection(path)
-            except (FileNotFoundError, ConnectionRefusedError) as e:
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise Error('QEMU did not start') from e
-            time.sleep(0.05)
 
     def wait_until(self, command, wanted):
         """Ask until the status is the one that is wanted"""

@@ -13,6 +13,7 @@ The script goes on meanwhile: it has to see for itself when it is done.
 
 import json
 import socket
+import subprocess
 
 SECONDS = 60
 
@@ -21,28 +22,44 @@ class Error(Exception):
     """QEMU has not done, or not told, what it had to."""
 
 
+def start(make_command, **options):
+    """
+    Start a QEMU with a monitor.
+
+    Its socket is connected already: to one that listens, QEMU takes the same
+    connection twice now and then, by two threads, if it comes while QEMU
+    starts.  The main loop then waits for a third for ever.
+
+    :param make_command: the command line, from options for the monitor
+    :param options: of subprocess.Popen
+    :return: the process and the socket
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        monitor = ['-chardev', f'socket,id=qmp,fd={theirs.fileno()}',
+                   '-mon', 'chardev=qmp,mode=control']
+        # pylint: disable=consider-using-with
+        process = subprocess.Popen(make_command(monitor),
+                                   pass_fds=[theirs.fileno()], **options)
+    return process, ours
+
+
 class Connection:
     """
     A connection to the monitor of a QEMU.
 
-    :param path: of its socket
+    :param connection: its socket, which is closed in the end
     """
 
-    def __init__(self, path):
-        with socket.socket(socket.AF_UNIX) as connection:
+    def __init__(self, connection):
+        with connection:
             connection.settimeout(SECONDS)
-            connection.connect(str(path))
             # Two streams: one for both forgets at a write what it has read
             self._input = connection.makefile('r')
             self._output = connection.makefile('w')
         self.events = []
         self._read()
         self.ask('qmp_capabilities')
-
-    @staticmethod
-    def options(path):
-        """The options of QEMU for a monitor at that path"""
-        return ['-qmp', f'unix:{path},server=on,wait=off']
 
     def _read(self):
         """The next message; an event is kept, too"""
@@ -83,12 +100,26 @@ class Connection:
 
 
 class Monitor:
-    """The monitor of a guest, which is connected to at the first line."""
+    """
+    The monitor of a guest, which is connected to at the first line.
+
+    :param path: of its socket
+    """
 
     def __init__(self, path):
         self.path = path
         self.connection = None
         self.failures = []
+
+    @staticmethod
+    def options(path):
+        """The options of QEMU for a monitor at that path"""
+        return ['-qmp', f'unix:{path},server=on,wait=off']
+
+    def _connect(self):
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(str(self.path))
+        return Connection(connection)
 
     def see(self, line):
         """A line that the script printed"""
@@ -96,7 +127,7 @@ class Monitor:
         if word not in ('qmp', 'event'):
             return
         try:
-            self.connection = self.connection or Connection(self.path)
+            self.connection = self.connection or self._connect()
             message = json.loads(text)
             if word == 'qmp':
                 self.connection.ask(message['execute'],

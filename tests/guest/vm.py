@@ -4,34 +4,28 @@ A QEMU in the test guest that has a disk of the guest's kernel, as "zbd", and
 answers QMP
 """
 
-import os
-import subprocess
 import sys
 import time
 
 import qmp
-
-SOCKET = '/tmp/qmp'
 
 
 class Qemu:
     """A machine without a processor"""
 
     def __init__(self, disk, aio):
-        if os.path.exists(SOCKET):
-            os.unlink(SOCKET)
-        self.process = subprocess.Popen(
-            ['qemu-system-x86_64', '-machine', 'none', '-nodefaults',
-             '-display', 'none', *qmp.Connection.options(SOCKET), '-drive',
-             f'if=none,id=zbd,driver=host_device,filename={disk},'
-             f'cache.direct=on,aio={aio}'],
+        self.process, connection = qmp.start(
+            lambda monitor: [
+                'qemu-system-x86_64', '-machine', 'none', '-nodefaults',
+                '-display', 'none', *monitor, '-drive',
+                f'if=none,id=zbd,driver=host_device,filename={disk},'
+                f'cache.direct=on,aio={aio}'],
             stdout=open('/tmp/qemu-out', 'w'),
             stderr=open('/tmp/qemu-errors', 'w'))
-        while not os.path.exists(SOCKET):
-            if self.process.poll() is not None:
-                sys.exit(open('/tmp/qemu-errors').read())
-            time.sleep(0.05)
-        self.monitor = qmp.Connection(SOCKET)
+        try:
+            self.monitor = qmp.Connection(connection)
+        except qmp.Error:
+            sys.exit(open('/tmp/qemu-errors').read())
         self.events = self.monitor.events
 
     def ask(self, command, **arguments):
