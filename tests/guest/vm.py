@@ -4,6 +4,7 @@ A QEMU in the test guest that has a disk of the guest's kernel, as "zbd", and
 answers QMP
 """
 
+import subprocess
 import sys
 import time
 
@@ -24,17 +25,25 @@ class Qemu:
             stderr=open('/tmp/qemu-errors', 'w'))
         try:
             self.monitor = qmp.Connection(connection)
-        except qmp.Error:
-            sys.exit(open('/tmp/qemu-errors').read())
+        except (qmp.Error, OSError) as e:
+            self._fail(e)
         self.events = self.monitor.events
+
+    def _fail(self, why):
+        try:
+            status = self.process.wait(1)
+        except subprocess.TimeoutExpired:
+            status = None
+        errors = open('/tmp/qemu-errors').read()
+        sys.exit(f'{why}; status of QEMU: {status}; it printed: {errors}')
 
     def ask(self, command, **arguments):
         """Returns the answer and how long it took"""
         begin = time.monotonic()
         try:
             answer = self.monitor.ask(command, **arguments)
-        except qmp.Error as e:
-            sys.exit(str(e))
+        except (qmp.Error, OSError) as e:
+            self._fail(e)
         return answer, time.monotonic() - begin
 
     def io(self, command):
