@@ -26,9 +26,9 @@ def start(make_command, **options):
     """
     Start a QEMU with a monitor.
 
-    Its socket is connected already: to one that listens, QEMU takes the same
-    connection twice now and then, by two threads, if it comes while QEMU
-    starts.  The main loop then waits for a third for ever.
+    Its socket is connected already.  On one that listens, a connection that
+    comes while QEMU starts can wake two of its threads, and the main loop then
+    waits in accept() for what the other one has taken.
 
     :param make_command: the command line, from options for the monitor
     :param options: of subprocess.Popen
