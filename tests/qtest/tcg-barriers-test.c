@@ -57,7 +57,10 @@ static char *make_firmware(void)
     return path;
 }
 
-/* Run the firmware. Returns what TCG logged of it. */
+/*
+ * Run the firmware. Returns what TCG logged of it. The firmware must not end
+ * before events are told, hence -S.
+ */
 static char *run_firmware(void)
 {
     g_autofree char *firmware = make_firmware();
@@ -66,10 +69,11 @@ static char *run_firmware(void)
     char *ops;
     QTestState *qts;
 
-    qts = qtest_initf("-accel tcg,thread=single -smp 2 -cpu qemu64 -m 16 "
+    qts = qtest_initf("-S -accel tcg,thread=single -smp 2 -cpu qemu64 -m 16 "
                       "-machine pc -nic none -vga none -bios %s "
                       "-action reboot=shutdown,shutdown=pause -d op -D %s",
                       firmware, log);
+    qtest_qmp_assert_success(qts, "{ 'execute': 'cont' }");
     qtest_qmp_eventwait(qts, "SHUTDOWN");
     qtest_quit(qts);
 
