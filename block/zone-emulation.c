@@ -83,19 +83,16 @@ static void coroutine_fn zone_emulation_wait_ops(ZoneEmulation *e,
 }
 
 /*
- * Wait until a write may be admitted.  It takes its place among the operations
- * meanwhile: one that comes later, maybe on another zone of the write, must not
- * overtake it.
+ * Have a write wait for the operations before it.  It takes its place among
+ * them meanwhile: one that comes later, maybe on another zone of the write,
+ * must not overtake it.
  */
-static void coroutine_fn zone_emulation_wait_turn(ZoneEmulation *e,
-                                                  int64_t offset,
-                                                  int64_t bytes)
+static void coroutine_fn zone_emulation_queue_write(ZoneEmulation *e,
+                                                    int64_t offset,
+                                                    int64_t bytes)
 {
     ZoneEmulationOp self = { .offset = offset, .len = bytes };
 
-    if (QTAILQ_EMPTY(&e->ops)) {
-        return;
-    }
     QTAILQ_INSERT_TAIL(&e->ops, &self, next);
     zone_emulation_wait_ops(e, offset, bytes, &self);
     QTAILQ_REMOVE(&e->ops, &self, next);
@@ -105,7 +102,9 @@ static void coroutine_fn zone_emulation_wait_turn(ZoneEmulation *e,
 int coroutine_fn zone_emulation_co_begin_write(ZoneEmulation *e,
                                                int64_t offset, int64_t bytes)
 {
-    zone_emulation_wait_turn(e, offset, bytes);
+    if (unlikely(!QTAILQ_EMPTY(&e->ops))) {
+        zone_emulation_queue_write(e, offset, bytes);
+    }
     return zone_model_begin_write(e->model, offset, bytes);
 }
 
@@ -113,7 +112,9 @@ int coroutine_fn zone_emulation_co_begin_append(ZoneEmulation *e,
                                                 int64_t *offset,
                                                 int64_t bytes)
 {
-    zone_emulation_wait_turn(e, *offset, 1);
+    if (unlikely(!QTAILQ_EMPTY(&e->ops))) {
+        zone_emulation_queue_write(e, *offset, 1);
+    }
     return zone_model_begin_append(e->model, offset, bytes);
 }
 

@@ -543,14 +543,16 @@ int zone_model_check_read(const ZoneModel *m, int64_t offset, int64_t bytes)
     return 0;
 }
 
-static void add_in_flight(ZoneModel *m, uint32_t first, uint32_t last)
+static void add_in_flight(ZoneModel *m, uint32_t i)
 {
-    uint32_t i;
+    m->zones[i].in_flight++;
+    m->in_flight++;
+}
 
-    for (i = first; i <= last; i++) {
-        m->zones[i].in_flight++;
-        m->in_flight++;
-    }
+static void remove_in_flight(ZoneModel *m, uint32_t i)
+{
+    m->zones[i].in_flight--;
+    m->in_flight--;
 }
 
 static int check_usable(const ZoneModel *m, uint32_t i)
@@ -565,19 +567,25 @@ static int check_usable(const ZoneModel *m, uint32_t i)
     }
 }
 
+/* Is there nothing to open for a write, and nothing to put in order? */
+static bool is_ready(const ZoneModel *m, uint32_t i)
+{
+    BlockZoneState state = m->zones[i].state;
+
+    return state == BLK_ZS_EOPEN ||
+           (state == BLK_ZS_IOPEN &&
+            (!m->g.max_open_zones || m->lru_tail == i));
+}
+
 /* Open a zone on behalf of a write, unless it is open (VZ-42) */
 static int open_implicitly(ZoneModel *m, uint32_t i)
 {
     BlockZoneState state = m->zones[i].state;
     int ret;
 
-    /* Most writes: there is nothing to open, and nothing to put in order */
-    if (state == BLK_ZS_EOPEN ||
-        (state == BLK_ZS_IOPEN &&
-         (!m->g.max_open_zones || m->lru_tail == i))) {
+    if (is_ready(m, i)) {
         return 0;
     }
-
     ret = check_resources(m, !zone_state_is_open(state),
                           m->counts[BLK_ZS_IOPEN],
                           !zone_state_is_active(state));
@@ -599,7 +607,27 @@ static void advance(ZoneModel *m, uint32_t i, int64_t wp, int64_t cap_end)
     }
 }
 
-/* A write that starts in a zone that must be written in order */
+/*
+ * Most writes neither open nor fill a zone.  What they do not need is in
+ * functions of its own: inlined, it would have them save registers for it.
+ */
+#define NOT_FOR_MOST_WRITES __attribute__((noinline))
+
+/* A write that fits at the write pointer, and may open or fill the zone */
+static int NOT_FOR_MOST_WRITES begin_changing(ZoneModel *m, uint32_t i,
+                                              int64_t end, int64_t cap_end)
+{
+    int ret = open_implicitly(m, i);
+
+    if (ret < 0) {
+        return ret;
+    }
+    advance(m, i, end, cap_end);
+    add_in_flight(m, i);
+    return 0;
+}
+
+/* A write, aligned, that starts in a zone that must be written in order */
 static int begin_sequential(ZoneModel *m, uint32_t i, int64_t offset,
                             int64_t bytes)
 {
@@ -618,13 +646,12 @@ static int begin_sequential(ZoneModel *m, uint32_t i, int64_t offset,
     if (offset != m->zones[i].wp) {
         return -ESPIPE;
     }
-    ret = open_implicitly(m, i);
-    if (ret < 0) {
-        return ret;
+    if (is_ready(m, i) && bytes < cap_end - offset) {
+        m->zones[i].wp += bytes;
+        add_in_flight(m, i);
+        return 0;
     }
-    advance(m, i, offset + bytes, cap_end);
-    add_in_flight(m, i, i);
-    return 0;
+    return begin_changing(m, i, offset + bytes, cap_end);
 }
 
 /* One zone's share of a write that may go anywhere, from @offset to @end */
@@ -645,12 +672,17 @@ static void advance_random(ZoneModel *m, uint32_t i, int64_t offset,
 }
 
 /* A write that starts in a zone that can be written at random */
-static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
-                        int64_t offset, int64_t end)
+static int NOT_FOR_MOST_WRITES begin_random(ZoneModel *m, uint32_t first,
+                                            int64_t offset, int64_t bytes)
 {
+    uint32_t last = zone_index(m, offset + bytes - 1);
     uint32_t i;
     int ret;
 
+    /* The granularity is that of sequential zones only (VZ-15) */
+    if (zone_type(m, last) != BLK_ZT_CONV && !is_aligned(m, offset | bytes)) {
+        return -EINVAL;
+    }
     for (i = first; i <= last; i++) {
         if (zone_type(m, i) == BLK_ZT_SWR) {
             return -ERANGE;
@@ -661,15 +693,15 @@ static int begin_random(ZoneModel *m, uint32_t first, uint32_t last,
         }
     }
     for (i = first; i <= last; i++) {
-        advance_random(m, i, offset, end);
+        advance_random(m, i, offset, offset + bytes);
+        add_in_flight(m, i);
     }
-    add_in_flight(m, first, last);
     return 0;
 }
 
 int zone_model_begin_write(ZoneModel *m, int64_t offset, int64_t bytes)
 {
-    uint32_t first, last;
+    uint32_t i;
 
     if (bytes == 0) {
         return 0;
@@ -677,17 +709,12 @@ int zone_model_begin_write(ZoneModel *m, int64_t offset, int64_t bytes)
     if (!range_inside(m, offset, bytes)) {
         return -EINVAL;
     }
-    first = zone_index(m, offset);
-    if (zone_type(m, first) == BLK_ZT_SWR) {
-        return is_aligned(m, offset | bytes)
-            ? begin_sequential(m, first, offset, bytes) : -EINVAL;
+    i = zone_index(m, offset);
+    if (zone_type(m, i) != BLK_ZT_SWR) {
+        return begin_random(m, i, offset, bytes);
     }
-    last = zone_index(m, offset + bytes - 1);
-    /* The granularity is that of sequential zones only (VZ-15) */
-    if (zone_type(m, last) != BLK_ZT_CONV && !is_aligned(m, offset | bytes)) {
-        return -EINVAL;
-    }
-    return begin_random(m, first, last, offset, offset + bytes);
+    return is_aligned(m, offset | bytes)
+        ? begin_sequential(m, i, offset, bytes) : -EINVAL;
 }
 
 int zone_model_begin_append(ZoneModel *m, int64_t *offset, int64_t bytes)
@@ -753,21 +780,23 @@ static void roll_back(ZoneModel *m, uint32_t i, int64_t offset, int64_t end)
 void zone_model_end_write(ZoneModel *m, int64_t offset, int64_t bytes,
                           int ret)
 {
-    uint32_t i, first, last;
+    uint32_t i, last;
 
     if (bytes == 0) {
         return;
     }
-    first = zone_index(m, offset);
-    /* A write to such a zone was admitted to this one alone */
-    last = zone_type(m, first) == BLK_ZT_SWR
-        ? first : zone_index(m, offset + bytes - 1);
-    for (i = first; i <= last; i++) {
-        m->zones[i].in_flight--;
-        m->in_flight--;
+    i = zone_index(m, offset);
+    if (zone_type(m, i) == BLK_ZT_SWR) {
+        /* It was admitted to this zone alone */
+        remove_in_flight(m, i);
+        if (ret < 0) {
+            roll_back(m, i, offset, offset + bytes);
+        }
+        return;
     }
-    if (ret < 0 && zone_type(m, first) == BLK_ZT_SWR) {
-        roll_back(m, first, offset, offset + bytes);
+    last = zone_index(m, offset + bytes - 1);
+    for (; i <= last; i++) {
+        remove_in_flight(m, i);
     }
 }
 
