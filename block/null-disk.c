@@ -29,6 +29,7 @@
 
 struct NullDisk {
     int64_t length;
+    int64_t latency_ns;         /* how long a request takes, in real time */
     uint8_t *memory;            /* NULL: data is not kept and reads as zeroes */
     bool zoned;
     ZoneEmulation zones;        /* if zoned */
@@ -227,7 +228,7 @@ static bool null_disk_block_migration(NullDisk *disk, BlockDriverState *bs,
 }
 
 int null_disk_open(BlockDriverState *bs, QDict *options, int64_t length,
-                   NullDisk **disk, Error **errp)
+                   int64_t latency_ns, NullDisk **disk, Error **errp)
 {
     QemuOpts *opts = qemu_opts_create(&null_disk_opts, NULL, 0, &error_abort);
     NullDisk *d = g_new0(NullDisk, 1);
@@ -246,6 +247,7 @@ int null_disk_open(BlockDriverState *bs, QDict *options, int64_t length,
     }
 
     d->length = length;
+    d->latency_ns = latency_ns;
     ok = (!zoned || null_disk_init_zones(d, bs, opts, errp)) &&
          (!memory_backed || null_disk_init_memory(d, errp)) &&
          null_disk_block_migration(d, bs, errp);
@@ -290,16 +292,15 @@ void null_disk_refresh_limits(NullDisk *disk, BlockLimits *bl)
     }
 }
 
-static void coroutine_fn null_disk_co_sleep(int64_t latency_ns)
+static void coroutine_fn null_disk_co_sleep(const NullDisk *disk)
 {
-    if (latency_ns) {
-        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, latency_ns);
+    if (disk->latency_ns) {
+        qemu_co_sleep_ns(QEMU_CLOCK_REALTIME, disk->latency_ns);
     }
 }
 
 int coroutine_fn null_disk_co_preadv(NullDisk *disk, int64_t offset,
-                                     int64_t bytes, QEMUIOVector *qiov,
-                                     int64_t latency_ns)
+                                     int64_t bytes, QEMUIOVector *qiov)
 {
     if (disk->zoned) {
         int ret = zone_model_check_read(disk->zones.model, offset, bytes);
@@ -313,7 +314,7 @@ int coroutine_fn null_disk_co_preadv(NullDisk *disk, int64_t offset,
     } else {
         qemu_iovec_memset(qiov, 0, 0, bytes);
     }
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     return 0;
 }
 
@@ -326,8 +327,7 @@ static void null_disk_store(NullDisk *disk, int64_t offset, QEMUIOVector *qiov,
 }
 
 int coroutine_fn null_disk_co_pwritev(NullDisk *disk, int64_t offset,
-                                      int64_t bytes, QEMUIOVector *qiov,
-                                      int64_t latency_ns)
+                                      int64_t bytes, QEMUIOVector *qiov)
 {
     if (disk->zoned) {
         int ret = zone_emulation_co_begin_write(&disk->zones, offset, bytes);
@@ -337,7 +337,7 @@ int coroutine_fn null_disk_co_pwritev(NullDisk *disk, int64_t offset,
         }
     }
     null_disk_store(disk, offset, qiov, bytes);
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     if (disk->zoned) {
         zone_emulation_end_write(&disk->zones, offset, bytes, 0);
     }
@@ -351,7 +351,6 @@ typedef struct NullDiskAIOCB {
     int64_t offset;
     int64_t bytes;
     QEMUIOVector *qiov;
-    int64_t latency_ns;
 } NullDiskAIOCB;
 
 static const AIOCBInfo null_disk_aiocb_info = {
@@ -365,10 +364,10 @@ static void coroutine_fn null_disk_aio_entry(void *opaque)
 
     if (acb->is_write) {
         ret = null_disk_co_pwritev(acb->disk, acb->offset, acb->bytes,
-                                   acb->qiov, acb->latency_ns);
+                                   acb->qiov);
     } else {
         ret = null_disk_co_preadv(acb->disk, acb->offset, acb->bytes,
-                                  acb->qiov, acb->latency_ns);
+                                  acb->qiov);
     }
     acb->common.cb(acb->common.opaque, ret);
     qemu_aio_unref(acb);
@@ -376,8 +375,8 @@ static void coroutine_fn null_disk_aio_entry(void *opaque)
 
 BlockAIOCB *null_disk_aio_rw(NullDisk *disk, BlockDriverState *bs,
                              bool is_write, int64_t offset, int64_t bytes,
-                             QEMUIOVector *qiov, int64_t latency_ns,
-                             BlockCompletionFunc *cb, void *opaque)
+                             QEMUIOVector *qiov, BlockCompletionFunc *cb,
+                             void *opaque)
 {
     NullDiskAIOCB *acb = qemu_aio_get(&null_disk_aiocb_info, bs, cb, opaque);
 
@@ -386,7 +385,6 @@ BlockAIOCB *null_disk_aio_rw(NullDisk *disk, BlockDriverState *bs,
     acb->offset = offset;
     acb->bytes = bytes;
     acb->qiov = qiov;
-    acb->latency_ns = latency_ns;
     /* Not entered here: @cb must not run before this has returned */
     aio_co_schedule(bdrv_get_aio_context(bs),
                     qemu_coroutine_create(null_disk_aio_entry, acb));
@@ -395,10 +393,9 @@ BlockAIOCB *null_disk_aio_rw(NullDisk *disk, BlockDriverState *bs,
 
 int coroutine_fn null_disk_co_zone_report(NullDisk *disk, int64_t offset,
                                           unsigned int *nr_zones,
-                                          BlockZoneDescriptor *zones,
-                                          int64_t latency_ns)
+                                          BlockZoneDescriptor *zones)
 {
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     return zone_emulation_report(&disk->zones, offset, nr_zones, zones);
 }
 
@@ -449,10 +446,9 @@ static void null_disk_zone_changed(void *opaque, BlockZoneOp op,
 }
 
 int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
-                                        int64_t offset, int64_t len,
-                                        int64_t latency_ns)
+                                        int64_t offset, int64_t len)
 {
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     return zone_emulation_co_mgmt(&disk->zones, op, offset, len,
                                   null_disk_zone_changed, disk);
 }
@@ -465,8 +461,7 @@ int coroutine_fn null_disk_co_zone_set_state(NullDisk *disk, int64_t offset,
 }
 
 int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
-                                          QEMUIOVector *qiov,
-                                          int64_t latency_ns)
+                                          QEMUIOVector *qiov)
 {
     int64_t pos = *offset;
     int ret;
@@ -476,7 +471,7 @@ int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
         return ret;
     }
     null_disk_store(disk, pos, qiov, qiov->size);
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     zone_emulation_end_write(&disk->zones, pos, qiov->size, 0);
     *offset = pos;
     return 0;
@@ -526,8 +521,7 @@ static size_t null_disk_extension_size(NullDisk *disk)
 
 int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
                                                  int64_t offset,
-                                                 const void *buf,
-                                                 int64_t latency_ns)
+                                                 const void *buf)
 {
     NullExtensionRequest r = {
         .disk = disk,
@@ -535,14 +529,13 @@ int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
         .set = buf,
     };
 
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     return zone_emulation_co_set_extension(&disk->zones, offset,
                                            null_disk_store_extension, &r);
 }
 
 int coroutine_fn null_disk_co_zone_get_extension(NullDisk *disk,
-                                                 int64_t offset, void *buf,
-                                                 int64_t latency_ns)
+                                                 int64_t offset, void *buf)
 {
     NullExtensionRequest r = {
         .disk = disk,
@@ -551,7 +544,7 @@ int coroutine_fn null_disk_co_zone_get_extension(NullDisk *disk,
     };
     int ret;
 
-    null_disk_co_sleep(latency_ns);
+    null_disk_co_sleep(disk);
     ret = zone_emulation_co_get_extension(&disk->zones, offset,
                                           null_disk_load_extension, &r);
     if (ret == 0) {

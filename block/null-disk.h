@@ -20,50 +20,42 @@ typedef struct NullDisk NullDisk;
  * @bs: the node
  * @options: 'zoned.*' and 'memory-backed' are taken from it
  * @length: of the disk, in bytes
+ * @latency_ns: how long each request takes, in real time
  * @disk: set to NULL where none of these options was given
  * @errp: set on failure
  *
  * Returns: 0 or -errno.  A disk blocks migration: it is lost with QEMU.
  */
 int null_disk_open(BlockDriverState *bs, QDict *options, int64_t length,
-                   NullDisk **disk, Error **errp);
+                   int64_t latency_ns, NullDisk **disk, Error **errp);
 void null_disk_close(NullDisk *disk);
 
 bool null_disk_has_memory(const NullDisk *disk);
 void null_disk_refresh_limits(NullDisk *disk, BlockLimits *bl);
 
-/* Read or write; complete after @latency_ns of real time */
+/* As the BlockDriver callbacks */
 int coroutine_fn null_disk_co_preadv(NullDisk *disk, int64_t offset,
-                                     int64_t bytes, QEMUIOVector *qiov,
-                                     int64_t latency_ns);
+                                     int64_t bytes, QEMUIOVector *qiov);
 int coroutine_fn null_disk_co_pwritev(NullDisk *disk, int64_t offset,
-                                      int64_t bytes, QEMUIOVector *qiov,
-                                      int64_t latency_ns);
+                                      int64_t bytes, QEMUIOVector *qiov);
 BlockAIOCB *null_disk_aio_rw(NullDisk *disk, BlockDriverState *bs,
                              bool is_write, int64_t offset, int64_t bytes,
-                             QEMUIOVector *qiov, int64_t latency_ns,
-                             BlockCompletionFunc *cb, void *opaque);
-
-/* As the BlockDriver callbacks */
+                             QEMUIOVector *qiov, BlockCompletionFunc *cb,
+                             void *opaque);
 int coroutine_fn null_disk_co_zone_report(NullDisk *disk, int64_t offset,
                                           unsigned int *nr_zones,
-                                          BlockZoneDescriptor *zones,
-                                          int64_t latency_ns);
+                                          BlockZoneDescriptor *zones);
 int coroutine_fn null_disk_co_zone_mgmt(NullDisk *disk, BlockZoneOp op,
-                                        int64_t offset, int64_t len,
-                                        int64_t latency_ns);
+                                        int64_t offset, int64_t len);
 int coroutine_fn null_disk_co_zone_append(NullDisk *disk, int64_t *offset,
-                                          QEMUIOVector *qiov,
-                                          int64_t latency_ns);
+                                          QEMUIOVector *qiov);
 int coroutine_fn null_disk_co_zone_set_state(NullDisk *disk, int64_t offset,
                                              BlockZoneState state);
 BlockdevZoneCounts *null_disk_query_zone_counts(NullDisk *disk);
 int coroutine_fn null_disk_co_zone_set_extension(NullDisk *disk,
                                                  int64_t offset,
-                                                 const void *buf,
-                                                 int64_t latency_ns);
+                                                 const void *buf);
 int coroutine_fn null_disk_co_zone_get_extension(NullDisk *disk,
-                                                 int64_t offset, void *buf,
-                                                 int64_t latency_ns);
+                                                 int64_t offset, void *buf);
 
 #endif /* BLOCK_NULL_DISK_H */
