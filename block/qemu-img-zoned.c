@@ -169,7 +169,7 @@ static void bench_send(ZoneBench *b)
 
 static void bench_submit(ZoneBench *b)
 {
-    while (b->ret == 0 && b->unsent > 0 && b->nr_idle > 0 && !b->resetting) {
+    while (b->nr_idle > 0 && b->ret == 0 && b->unsent > 0 && !b->resetting) {
         if (b->zones[b->current].left == 0) {
             bench_reset(b);
         } else {
