@@ -4,10 +4,10 @@
 # Writes to a zoned disk against writes to the same disk not zoned: one job at
 # depth 32.
 #
-# With writes to many zones, what is measured is the device.  With writes to
-# one zone at a time it is more the guest: Linux keeps one write in flight to
-# a zone, on any disk, so each write waits for the one before it.  These have
-# no bar ("info:" instead of "bench:").
+# With writes to many zones in turn, what is measured is the device.  With
+# writes to one zone at a time it is more the guest: Linux keeps one write in
+# flight to a zone, on any disk, so each write waits for the one before it.
+# These have no bar ("info:" instead of "bench:").
 #
 # SCSI disks read, too, and report many zones, which is measured against Linux's
 # own scsi_debug, in zones a millisecond.
@@ -37,16 +37,14 @@ appends() {
     /guest/zone-append "$1" "$2" "$seconds"
 }
 
-compare bench write-4k-depth-32-over-32-zones iops --rw=randwrite \
-    --max_open_zones=32
-compare info write-4k-depth-32-in-one-zone iops --rw=write
+compare bench write-4k-depth-32-over-32-zones fill_in_turn 32
+compare info write-4k-depth-32-in-one-zone timed_from_empty --rw=write
 
 # shellcheck disable=SC2154  # the disks
 zoned=$scsi_zoned plain=$scsi_plain
-compare bench scsi-write-4k-depth-32-over-32-zones iops --rw=randwrite \
-    --max_open_zones=32
-compare bench scsi-read-4k-depth-32 iops --rw=randread --read_beyond_wp=1
-compare info scsi-write-4k-depth-32-in-one-zone iops --rw=write
+compare bench scsi-write-4k-depth-32-over-32-zones fill_in_turn 32
+compare bench scsi-read-4k-depth-32 timed --rw=randread --read_beyond_wp=1
+compare info scsi-write-4k-depth-32-in-one-zone timed_from_empty --rw=write
 
 # zones_per_ms DISK: report all of them, 8191 at a time
 zones_per_ms() {
@@ -79,6 +77,6 @@ echo "bench: scsi-report-100k-zones ours=$(median /tmp/zoned)" \
 
 # shellcheck disable=SC2154
 zoned=$nvme_zoned plain=$nvme_ram
-compare bench nvme-write-4k-depth-32-over-16-zones iops --rw=randwrite \
-    --max_open_zones=16
+compare bench nvme-write-4k-depth-32-over-16-zones timed_from_empty \
+    --rw=randwrite --max_open_zones=16
 compare bench nvme-append-4k-to-16-zones appends 16

@@ -11,21 +11,51 @@
 
 rounds=9
 seconds=2
+writes=60000            # of fill_in_turn(), about as long
+zone_size=268435456     # of all disks that are written
 
-# iops DISK OPTION...: reads and writes a second
-iops() {
+# run_fio DISK OPTION...: reads and writes a second
+run_fio() {
     disk=$1
     shift
     fio --name=bench --filename="$disk" --bs=4k --iodepth=32 \
-        --ioengine=libaio --direct=1 --zonemode=zbd --zonesize=256m \
-        --time_based --runtime="$seconds" --ramp_time=1 --minimal "$@" \
+        --ioengine=libaio --direct=1 --minimal "$@" \
         2> /tmp/fio.log | awk -F ';' '{ print int($8 + $49) }'
 }
 
-# Not where $keep_zones is set
+# timed DISK OPTION...: the same, for a while
+timed() {
+    run_fio "$@" --zonemode=zbd --zonesize="$zone_size" \
+        --time_based --runtime="$seconds" --ramp_time=1
+}
+
 reset_zones() {
-    [ "${keep_zones-}" ] || [ "$(queue "$1" zoned)" = none ] ||
-        blkzone reset "$1"
+    [ "$(queue "$1" zoned)" = none ] || blkzone reset "$1"
+}
+
+# timed_from_empty DISK OPTION...: the same with empty zones
+timed_from_empty() {
+    reset_zones "$1"
+    timed "$@"
+}
+
+# fill_in_turn DISK ZONES: writes a second, to one zone after the other.
+#
+# Linux keeps one write in flight to a zone: to have 32 at once, the disk must
+# get each for another zone.  A round goes on where the one before it ended, so
+# that a file behind the disk has to take space for them, be it zoned or not.
+fill_in_turn() {
+    awk -v zones="$2" -v writes="$writes" -v size="$zone_size" \
+        -v round="$round" '
+        BEGIN {
+            print "fio version 2 iolog\ndisk add\ndisk open"
+            for (i = (round - 1) * writes; i < round * writes; i++) {
+                offset = i % zones * size + int(i / zones) * 4096
+                printf "disk write %.0f 4096\n", offset
+            }
+            print "disk close"
+        }' > /tmp/log
+    run_fio "$1" --read_iolog=/tmp/log --replay_redirect="$1"
 }
 
 median() {
@@ -46,8 +76,6 @@ compare() {
         else
             order='plain zoned'
         fi
-        reset_zones "$zoned"
-        reset_zones "$plain"
         for side in $order; do
             eval "disk=\$$side"
             # shellcheck disable=SC2154  # just set
