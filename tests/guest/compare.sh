@@ -45,8 +45,9 @@ timed_from_empty() {
 # get each for another zone.  A round goes on where the one before it ended, so
 # that a file behind the disk has to take space for them, be it zoned or not.
 fill_in_turn() {
-    awk -v zones="$2" -v writes="$writes" -v size="$zone_size" \
-        -v round="$round" '
+    log=/tmp/log.$2.$round
+    [ -e "$log" ] || awk -v zones="$2" -v writes="$writes" \
+        -v size="$zone_size" -v round="$round" '
         BEGIN {
             print "fio version 2 iolog\ndisk add\ndisk open"
             for (i = (round - 1) * writes; i < round * writes; i++) {
@@ -54,8 +55,8 @@ fill_in_turn() {
                 printf "disk write %.0f 4096\n", offset
             }
             print "disk close"
-        }' > /tmp/log
-    run_fio "$1" --read_iolog=/tmp/log --replay_redirect="$1"
+        }' > "$log"
+    run_fio "$1" --read_iolog="$log" --replay_redirect="$1"
 }
 
 median() {
